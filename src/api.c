@@ -1,0 +1,299 @@
+/* api.c - every exported function of a context: check, default, resolve to a problem, run.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attn/attn.h"
+#include "base.h"
+#include "check.h"
+#include "context.h"
+#include "plan.h"
+#include "problem.h"
+#include "softmax.h"
+#include "tiled.h"
+
+enum {
+  MOST_THREADS = 1024,
+  LARGEST_DIM = 1 << 16, /* scratch grows with it */
+};
+
+static _Thread_local char create_error[ATTN__SENTENCE_SIZE];
+
+#define STRING_OF(x) #x
+#define STRING(x)    STRING_OF(x)
+
+int32_t attn_version(void) {
+  return ATTN_VERSION_MAJOR * 10000 + ATTN_VERSION_MINOR * 100 + ATTN_VERSION_PATCH;
+}
+
+const char *attn_version_text(void) {
+  return STRING(ATTN_VERSION_MAJOR) "." STRING(ATTN_VERSION_MINOR) "." STRING(ATTN_VERSION_PATCH);
+}
+
+const char *attn_status_text(int32_t status) {
+  static const char *const names[] = {
+      [ATTN_OK] = "success",
+      [ATTN_ERROR_ARGUMENT] = "invalid argument",
+      [ATTN_ERROR_MEMORY] = "out of memory",
+      [ATTN_ERROR_UNSUPPORTED] = "not supported here",
+      [ATTN_ERROR_BUSY] = "context is busy",
+  };
+  if (status < 0 || status >= (int32_t)(sizeof names / sizeof names[0])) return "unknown status";
+  return names[status];
+}
+
+const char *attn_last_error(const attn_context *context) {
+  return context ? context->error : create_error;
+}
+
+/* The cap of the environment variable ATTN_ISA, ATTN_ISA_AUTO where it is not set; -1 if it is no word. */
+static int32_t environment_isa(const char **word) {
+  *word = getenv("ATTN_ISA");
+  if (!*word || !**word) return ATTN_ISA_AUTO;
+  int32_t isa = attn__cpu_isa_from_name(*word);
+  return isa ? isa : -1;
+}
+
+/* Checks the options and fills in the defaults. */
+static int32_t resolve_options(const attn__check *check, attn_options *options) {
+  const char *word;
+  const int32_t isa = environment_isa(&word);
+  if (isa < 0)
+    return attn__check_fail(check, "ATTN_ISA: expected reference, avx2 or avx512, got \"%.64s\"", word);
+  if (!attn__check_range(check, "threads", options->threads, 0, MOST_THREADS)) return 0;
+  if (!attn__check_range(check, "engine", options->engine, ATTN_ENGINE_AUTO, ATTN_ENGINE_BLAS)) return 0;
+  if (!attn__check_range(check, "isa", options->isa, ATTN_ISA_AUTO, ATTN_ISA_AVX512)) return 0;
+  if (!attn__check_range(check, "reserved", options->reserved, 0, 0)) return 0;
+  if (!options->allocate != !options->deallocate)
+    return attn__check_fail(check, "%s: expected allocate and deallocate or neither, got NULL for this one",
+                            options->allocate ? "deallocate" : "allocate");
+  if (options->threads == 0) options->threads = attn__cpu_count();
+  int32_t level = attn__cpu_isa();
+  if (options->isa && options->isa < level) level = options->isa;
+  if (isa && isa < level) level = isa;
+  options->isa = level;
+  return 1;
+}
+
+int32_t attn_create(attn_context **context, const attn_options *given) {
+  const attn__check check = {create_error};
+  attn_options options = {0};
+  create_error[0] = '\0';
+  if (!context) {
+    attn__check_fail(&check, "context: expected a pointer to set, got NULL");
+    return ATTN_ERROR_ARGUMENT;
+  }
+  *context = NULL;
+  if (given && !attn__check_struct(&check, "options", given, &options, sizeof options))
+    return ATTN_ERROR_ARGUMENT;
+  if (!resolve_options(&check, &options)) return ATTN_ERROR_ARGUMENT;
+  return attn__context_create(context, &options, create_error);
+}
+
+/* A call begins: ATTN_OK, and end must follow; or why it cannot. */
+static int32_t begin(attn_context *context) {
+  if (!context) return ATTN_ERROR_ARGUMENT;
+  if (atomic_flag_test_and_set_explicit(&context->busy, memory_order_acquire)) return ATTN_ERROR_BUSY;
+  context->error[0] = '\0';
+  return ATTN_OK;
+}
+
+static int32_t end(attn_context *context, int32_t status) {
+  atomic_flag_clear_explicit(&context->busy, memory_order_release);
+  return status;
+}
+
+static int32_t check_sizes(const attn__check *check, const attn_args *args) {
+  if (!attn__check_range(check, "batch", args->batch, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "heads_q", args->heads_q, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "heads_kv", args->heads_kv, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "len_q", args->len_q, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "len_k", args->len_k, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "dim", args->dim, 1, LARGEST_DIM)) return 0;
+  if (!attn__check_range(check, "dim_v", args->dim_v, 0, LARGEST_DIM)) return 0;
+  if (args->heads_kv && args->heads_q % args->heads_kv)
+    return attn__check_fail(check,
+                            "heads_q: expected a multiple of heads_kv, which is %" PRId64 ", got %" PRId64,
+                            args->heads_kv, args->heads_q);
+  return 1;
+}
+
+static int32_t check_flags(const attn__check *check, const attn_args *args) {
+  if (!attn__check_scale(check, args->has_scale, args->scale)) return 0;
+  if (!attn__check_range(check, "causal", args->causal, 0, 1)) return 0;
+  if (!attn__check_range(check, "reserved", args->reserved, 0, 0)) return 0;
+  if (!args->causal && args->causal_offset)
+    return attn__check_fail(check, "causal_offset: expected 0 where causal is 0, got %" PRId64,
+                            args->causal_offset);
+  return 1;
+}
+
+/* Checks the arrays, and sets where each is. */
+static int32_t resolve_arrays(const attn__check *check, const attn_args *args, attn__problem *problem) {
+  const int64_t batch = problem->batch, heads_q = problem->heads_q, len_q = problem->len_q;
+  const int64_t heads_kv = problem->heads_kv, len_k = batch * heads_q * len_q == 0 ? 0 : problem->len_k;
+  const attn__array query = {"query", args->query, args->query_strides, batch,
+                             heads_q, len_q,       problem->dim,        0};
+  const attn__array key = {"key", args->key, args->key_strides, batch, heads_kv, len_k, problem->dim, 0};
+  const attn__array value = {"value",  args->value, args->value_strides, batch,
+                             heads_kv, len_k,       problem->dim_v,      0};
+  const attn__array output = {"output", args->output, args->output_strides, batch,
+                              heads_q,  len_q,        problem->dim_v,       1};
+  const attn__array weights = {
+      "weights", args->weights, args->weights_strides, batch, heads_q, len_q, len_k, 1};
+  const attn__array lse = {"lse", args->lse, args->lse_strides, batch, heads_q, len_q, 1, 1};
+  problem->query.data = args->query;
+  problem->key.data = args->key;
+  problem->value.data = args->value;
+  problem->output.data = args->output;
+  problem->weights.data = args->weights;
+  problem->lse.data = args->lse;
+  return attn__check_array(check, &query, &problem->query.strides) &&
+         attn__check_array(check, &key, &problem->key.strides) &&
+         attn__check_array(check, &value, &problem->value.strides) &&
+         attn__check_array(check, &output, &problem->output.strides) &&
+         (!args->weights || attn__check_array(check, &weights, &problem->weights.strides)) &&
+         (!args->lse || attn__check_array(check, &lse, &problem->lse.strides));
+}
+
+/* From a caller's struct to a problem. */
+static int32_t resolve(const attn__check *check, const attn_args *given, attn__problem *problem) {
+  attn_args args = {0};
+  if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
+  if (!check_sizes(check, &args) || !check_flags(check, &args)) return 0;
+  *problem = (attn__problem){.batch = args.batch,
+                             .heads_q = args.heads_q,
+                             .len_q = args.len_q,
+                             .len_k = args.len_k,
+                             .dim = args.dim,
+                             .causal = args.causal,
+                             .causal_offset = args.causal_offset};
+  problem->heads_kv = args.heads_kv ? args.heads_kv : args.heads_q;
+  problem->group = problem->heads_kv ? problem->heads_q / problem->heads_kv : 1;
+  problem->dim_v = args.dim_v ? args.dim_v : args.dim;
+  problem->scale = args.has_scale ? args.scale : (float)(1 / sqrt((double)args.dim));
+  return resolve_arrays(check, &args, problem);
+}
+
+int32_t attn_global(attn_context *context, const attn_args *args) {
+  int32_t status = begin(context);
+  if (status != ATTN_OK) return status;
+  const attn__check check = {context->error};
+  attn__problem problem;
+  if (!resolve(&check, args, &problem)) return end(context, ATTN_ERROR_ARGUMENT);
+  const attn__plan plan = attn__plan_make(&problem, attn__context_strands(context));
+  void *scratch = attn__context_scratch(context, attn__plan_scratch(&plan));
+  if (!scratch && attn__plan_scratch(&plan) > 0) {
+    attn__check_fail(&check, "memory: the allocator has none for %" PRIu64 " bytes of scratch",
+                     attn__plan_scratch(&plan));
+    return end(context, ATTN_ERROR_MEMORY);
+  }
+  attn__tiled_run(context, &problem, &plan, scratch);
+  return end(context, ATTN_OK);
+}
+
+/* Copies what the caller's struct has room for; its own size stays. */
+static void hand_out(void *out, const void *filled, uint64_t known) {
+  uint64_t size;
+  memcpy(&size, out, sizeof size);
+  memcpy((char *)out + sizeof size, (const char *)filled + sizeof size,
+         (size < known ? size : known) - sizeof size);
+}
+
+int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *out) {
+  int32_t status = begin(context);
+  if (status != ATTN_OK) return status;
+  const attn__check check = {context->error};
+  attn__problem problem;
+  attn_plan filled = {0};
+  if (!attn__check_struct(&check, "plan", out, &filled, sizeof filled) || !resolve(&check, args, &problem))
+    return end(context, ATTN_ERROR_ARGUMENT);
+  const attn__plan plan = attn__plan_make(&problem, attn__context_strands(context));
+  filled = (attn_plan){.scratch_bytes = attn__plan_scratch(&plan),
+                       .threads = attn__max(plan.strands, 1),
+                       .tasks = plan.tasks,
+                       .tile_q = plan.tile_q * plan.tile_heads,
+                       .tile_k = plan.tile_k,
+                       .path = plan.empty ? "empty" : "tiled",
+                       .engine = context->engine->name};
+  hand_out(out, &filled, sizeof filled);
+  return end(context, ATTN_OK);
+}
+
+/* A row stride as given, 0 meaning dense: at least cols, and the whole can be counted. */
+static int32_t resolve_row_stride(const attn__check *check, const char *name, const attn_softmax_args *args,
+                                  int64_t *stride) {
+  int64_t numbers;
+  if (*stride == 0) *stride = args->cols;
+  if (!attn__check_range(check, name, *stride, args->cols, INT64_MAX)) return 0;
+  if (!attn__multiply(*stride, args->rows, &numbers) || numbers > INT64_MAX / 8)
+    return attn__check_fail(
+        check, "%s: expected an array that memory can hold, got %" PRId64 " for %" PRId64 " rows", name,
+        *stride, args->rows);
+  return 1;
+}
+
+static int32_t resolve_softmax(const attn__check *check, const attn_softmax_args *given,
+                               attn__softmax_problem *problem) {
+  attn_softmax_args args = {0};
+  if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
+  if (!attn__check_range(check, "rows", args.rows, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "cols", args.cols, 0, INT64_MAX)) return 0;
+  if (!attn__check_scale(check, args.has_scale, args.scale)) return 0;
+  if (!resolve_row_stride(check, "input_stride", &args, &args.input_stride)) return 0;
+  if (!resolve_row_stride(check, "output_stride", &args, &args.output_stride)) return 0;
+  const int32_t empty = args.rows == 0 || args.cols == 0;
+  if (!empty && !args.input)
+    return attn__check_fail(check, "input: expected a pointer to an array, got NULL");
+  if (!empty && !args.output)
+    return attn__check_fail(check, "output: expected a pointer to an array, got NULL");
+  if (!empty && args.input == args.output && args.rows > 1 && args.input_stride != args.output_stride)
+    return attn__check_fail(check,
+                            "output_stride: expected that of the input, which is the same array: %" PRId64
+                            ", got %" PRId64,
+                            args.input_stride, args.output_stride);
+  *problem = (attn__softmax_problem){args.rows,
+                                     args.cols,
+                                     args.input,
+                                     args.output,
+                                     args.input_stride,
+                                     args.output_stride,
+                                     args.has_scale ? args.scale : 1,
+                                     args.lse};
+  return 1;
+}
+
+int32_t attn_softmax(attn_context *context, const attn_softmax_args *args) {
+  int32_t status = begin(context);
+  if (status != ATTN_OK) return status;
+  const attn__check check = {context->error};
+  attn__softmax_problem problem;
+  if (!resolve_softmax(&check, args, &problem)) return end(context, ATTN_ERROR_ARGUMENT);
+  attn__softmax_run(context, &problem);
+  return end(context, ATTN_OK);
+}
+
+int32_t attn_describe(const attn_context *context, attn_info *out) {
+  char sentence[ATTN__SENTENCE_SIZE];
+  const attn__check check = {sentence};
+  attn_info filled = {0};
+  if (!context || !attn__check_struct(&check, "info", out, &filled, sizeof filled))
+    return ATTN_ERROR_ARGUMENT;
+  filled = (attn_info){.threads = context->options.threads,
+                       .cpu = context->cpu,
+                       .cpu_isa = attn__cpu_isa_name(attn__cpu_isa()),
+                       .isa = context->kernels->name,
+                       .engine = context->engine->name,
+                       .blas = context->blas.name,
+                       .blas_flavor = context->blas.flavor,
+                       .blas_core = context->blas.core,
+                       .warning = context->warning};
+  hand_out(out, &filled, sizeof filled);
+  return ATTN_OK;
+}
+
+const char *attn_description(const attn_context *context) {
+  return context ? context->description : "";
+}

@@ -1,0 +1,25 @@
+/* cpu.h - what this CPU can do.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_CPU_H
+#define ATTN_CPU_H
+
+#include <stdint.h>
+
+enum { ATTN__CPU_NAME_SIZE = 64 };
+
+/* The highest ATTN_ISA_ level that CPU and operating system support. */
+int32_t attn__cpu_isa(void);
+
+/* The word for an ATTN_ISA_ level: "reference", "avx2", "avx512". */
+const char *attn__cpu_isa_name(int32_t isa);
+
+/* The ATTN_ISA_ level of a word; 0 if it is none. */
+int32_t attn__cpu_isa_from_name(const char *name);
+
+/* Writes the CPU's name for itself; "" where it has none. */
+void attn__cpu_name(char name[ATTN__CPU_NAME_SIZE]);
+
+/* How many CPUs this process may run on, at least 1. */
+int32_t attn__cpu_count(void);
+
+#endif

@@ -1,0 +1,45 @@
+/* kernels.h - the loops over plain floats, as one table of functions per instruction set.
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A kernel knows nothing of heads, batches, masks or threads. Counts are >= 0; pointers need no alignment
+ * beyond that of float; nothing outside the given ranges is read or written. reference.c defines each
+ * result; the other tables agree with it to the rounding of a float (exp: within 1 ulp).
+ */
+#ifndef ATTN_KERNELS_H
+#define ATTN_KERNELS_H
+
+#include <stdint.h>
+
+typedef struct attn__kernels {
+  const char *name; /* "reference", "avx2", ... */
+
+  /* The largest of x[0..count), -infinity if there is none; which of NaN and a number wins is open. */
+  float (*row_max)(int64_t count, const float *x);
+
+  /* out[j] = exp(x[j] - shift); returns the sum of out. x[j] <= shift, or NaN, which propagates, or +infinity,
+   * which gives NaN or +infinity. exp is exact to 1 ulp down to the smallest denormal. out may be x. */
+  float (*exp_sum)(int64_t count, const float *x, float shift, float *out);
+
+  /* out[j] = factor * x[j]. out may be x. */
+  void (*scale)(int64_t count, const float *x, float factor, float *out);
+
+  /* out[j] = x[j] / divisor. out may be x. */
+  void (*divide)(int64_t count, const float *x, float divisor, float *out);
+
+  /* 1 if every x[j] is finite, else 0. */
+  int32_t (*all_finite)(int64_t count, const float *x);
+
+  /* out[c * out_stride + r] = in[r * in_stride + c], r in [0, rows), c in [0, cols). */
+  void (*transpose)(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
+                    int64_t out_stride);
+} attn__kernels;
+
+/* The table of an ATTN_ISA_ level, or of the nearest one below that this build has. The CPU must have it. */
+const attn__kernels *attn__kernels_for(int32_t isa);
+
+/* The tables; a build has those of its architecture (ATTN_HAVE_... in the build). */
+extern const attn__kernels attn__kernels_reference;
+extern const attn__kernels attn__kernels_avx2;
+extern const attn__kernels attn__kernels_avx512;
+
+#endif

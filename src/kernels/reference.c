@@ -1,0 +1,50 @@
+/* reference.c - the kernels in plain C and libm: the definition, the fallback, the oracle of the others.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <math.h>
+
+#include "kernels/kernels.h"
+
+static float row_max(int64_t count, const float *x) {
+  float max = -INFINITY;
+  for (int64_t j = 0; j < count; j++) max = x[j] > max ? x[j] : max;
+  return max;
+}
+
+static float exp_sum(int64_t count, const float *x, float shift, float *out) {
+  float sum = 0;
+  for (int64_t j = 0; j < count; j++) {
+    out[j] = expf(x[j] - shift);
+    sum += out[j];
+  }
+  return sum;
+}
+
+static void scale(int64_t count, const float *x, float factor, float *out) {
+  for (int64_t j = 0; j < count; j++) out[j] = factor * x[j];
+}
+
+static void divide(int64_t count, const float *x, float divisor, float *out) {
+  for (int64_t j = 0; j < count; j++) out[j] = x[j] / divisor;
+}
+
+static int32_t all_finite(int64_t count, const float *x) {
+  for (int64_t j = 0; j < count; j++)
+    if (!isfinite(x[j])) return 0;
+  return 1;
+}
+
+static void transpose(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
+                      int64_t out_stride) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t c = 0; c < cols; c++) out[c * out_stride + r] = in[r * in_stride + c];
+}
+
+const attn__kernels attn__kernels_reference = {
+    .name = "reference",
+    .row_max = row_max,
+    .exp_sum = exp_sum,
+    .scale = scale,
+    .divide = divide,
+    .all_finite = all_finite,
+    .transpose = transpose,
+};

@@ -1,0 +1,118 @@
+/* simd.c - every kernel once, over the vector operations of vec_*.h; compiled once per instruction set.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include ATTN_SIMD_HEADER
+
+#include <math.h>
+
+#include "kernels/kernels.h"
+
+static float row_max(int64_t count, const float *x) {
+  vec lowest = vec_set(-INFINITY);
+  vec even = lowest, odd = lowest;
+  int64_t j = 0;
+  for (; j + 2 * VEC_WIDTH <= count; j += 2 * VEC_WIDTH) {
+    even = vec_max(even, vec_load(x + j));
+    odd = vec_max(odd, vec_load(x + j + VEC_WIDTH));
+  }
+  if (j + VEC_WIDTH <= count) {
+    even = vec_max(even, vec_load(x + j));
+    j += VEC_WIDTH;
+  }
+  if (j < count) odd = vec_max(odd, vec_load_part(x + j, count - j, lowest));
+  return vec_largest(vec_max(even, odd));
+}
+
+/* exp(x) for x <= 0: 2^n exp(r) with n = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by a polynomial.
+ * The polynomial is minimax in relative error with its first two coefficients held at 1. */
+static inline vec exp_nonpositive(vec x) {
+  /* Adding 1.5 * 2^23 rounds to an integer; the 150 makes its low byte the exponent of 2^(n + 23), and
+     0.0 of n = -150, so that what underflows becomes 0 without a denormal on the way. */
+  const vec rounder = vec_set(0x1.8p23f + 150);
+  x = vec_max(vec_set(-104), x); /* in this order NaN stays */
+  vec shifted = vec_fma(x, vec_set(0x1.715476p0f), rounder);
+  vec n = vec_sub(shifted, rounder);
+  vec r = vec_fnma(n, vec_set(0x1.62e430p-1f), x);
+  r = vec_fnma(n, vec_set(-0x1.05c610p-29f), r);
+  vec p = vec_set(0x1.6a2422p-10f);
+  p = vec_fma(p, r, vec_set(0x1.1239e2p-7f));
+  p = vec_fma(p, r, vec_set(0x1.5558f2p-5f));
+  p = vec_fma(p, r, vec_set(0x1.555492p-3f));
+  p = vec_fma(p, r, vec_set(0x1.fffffcp-2f));
+  p = vec_fma(p, r, vec_set(1));
+  p = vec_fma(p, r, vec_set(1));
+  return vec_mul(vec_mul(p, vec_shift_to_exponent(shifted)), vec_set(0x1p-23f));
+}
+
+static float exp_sum(int64_t count, const float *x, float shift, float *out) {
+  vec shifts = vec_set(shift), sum = vec_set(0);
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) {
+    vec e = exp_nonpositive(vec_sub(vec_load(x + j), shifts));
+    vec_store(out + j, e);
+    sum = vec_add(sum, e);
+  }
+  if (j < count) {
+    vec e = exp_nonpositive(vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts));
+    vec_store_part(out + j, count - j, e);
+    sum = vec_add(sum, e);
+  }
+  return vec_sum(sum);
+}
+
+static void scale(int64_t count, const float *x, float factor, float *out) {
+  vec factors = vec_set(factor);
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) vec_store(out + j, vec_mul(factors, vec_load(x + j)));
+  if (j < count)
+    vec_store_part(out + j, count - j, vec_mul(factors, vec_load_part(x + j, count - j, factors)));
+}
+
+static void divide(int64_t count, const float *x, float divisor, float *out) {
+  vec divisors = vec_set(divisor);
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) vec_store(out + j, vec_div(vec_load(x + j), divisors));
+  if (j < count)
+    vec_store_part(out + j, count - j, vec_div(vec_load_part(x + j, count - j, divisors), divisors));
+}
+
+/* 0 * x is 0 for what is finite and NaN for what is not. */
+static int32_t all_finite(int64_t count, const float *x) {
+  vec zero = vec_set(0), sum = zero;
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) sum = vec_fma(zero, vec_load(x + j), sum);
+  if (j < count) sum = vec_fma(zero, vec_load_part(x + j, count - j, zero), sum);
+  return vec_sum(sum) == 0;
+}
+
+static void transpose_part(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
+                           int64_t out_stride) {
+  for (int64_t c = 0; c < cols; c++)
+    for (int64_t r = 0; r < rows; r++) out[c * out_stride + r] = in[r * in_stride + c];
+}
+
+static void transpose(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
+                      int64_t out_stride) {
+  int64_t whole_rows = rows - rows % VEC_BLOCK, whole_cols = cols - cols % VEC_BLOCK;
+  for (int64_t r = 0; r < whole_rows; r += VEC_BLOCK)
+    for (int64_t c = 0; c < whole_cols; c += VEC_BLOCK)
+      vec_transpose(in + r * in_stride + c, in_stride, out + c * out_stride + r, out_stride);
+  transpose_part(whole_rows, cols - whole_cols, in + whole_cols, in_stride, out + whole_cols * out_stride,
+                 out_stride);
+  transpose_part(rows - whole_rows, cols, in + whole_rows * in_stride, in_stride, out + whole_rows,
+                 out_stride);
+}
+
+#define TABLE_OF(isa) attn__kernels_##isa
+#define TABLE(isa)    TABLE_OF(isa)
+#define WORD_OF(isa)  #isa
+#define WORD(isa)     WORD_OF(isa)
+
+const attn__kernels TABLE(ATTN_SIMD_ISA) = {
+    .name = WORD(ATTN_SIMD_ISA),
+    .row_max = row_max,
+    .exp_sum = exp_sum,
+    .scale = scale,
+    .divide = divide,
+    .all_finite = all_finite,
+    .transpose = transpose,
+};

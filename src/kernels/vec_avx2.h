@@ -1,0 +1,75 @@
+/* vec_avx2.h - the vector operations of simd.c in AVX2 and FMA: 8 floats.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_VEC_AVX2_H
+#define ATTN_VEC_AVX2_H
+
+#include "kernels/vec_x86.h"
+
+typedef __m256 vec;
+enum { VEC_WIDTH = 8 };
+
+/* The first count lanes, 0 < count < VEC_WIDTH. */
+static inline __m256i vec_lanes(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vec vec_set(float x) {
+  return _mm256_set1_ps(x);
+}
+static inline vec vec_load(const float *x) {
+  return _mm256_loadu_ps(x);
+}
+static inline void vec_store(float *out, vec a) {
+  _mm256_storeu_ps(out, a);
+}
+
+/* The first count numbers, the other lanes from fill. */
+static inline vec vec_load_part(const float *x, int64_t count, vec fill) {
+  __m256i lanes = vec_lanes(count);
+  return _mm256_blendv_ps(fill, _mm256_maskload_ps(x, lanes), _mm256_castsi256_ps(lanes));
+}
+
+static inline void vec_store_part(float *out, int64_t count, vec a) {
+  _mm256_maskstore_ps(out, vec_lanes(count), a);
+}
+
+static inline vec vec_add(vec a, vec b) {
+  return _mm256_add_ps(a, b);
+}
+static inline vec vec_sub(vec a, vec b) {
+  return _mm256_sub_ps(a, b);
+}
+static inline vec vec_mul(vec a, vec b) {
+  return _mm256_mul_ps(a, b);
+}
+static inline vec vec_div(vec a, vec b) {
+  return _mm256_div_ps(a, b);
+}
+static inline vec vec_fma(vec a, vec b, vec c) {
+  return _mm256_fmadd_ps(a, b, c);
+} /* a * b + c */
+static inline vec vec_fnma(vec a, vec b, vec c) {
+  return _mm256_fnmadd_ps(a, b, c);
+} /* c - a * b */
+static inline vec vec_max(vec a, vec b) {
+  return _mm256_max_ps(a, b);
+} /* b where either is NaN */
+
+/* The bits of each lane, shifted left by 23: what stood in the low bits becomes the exponent. */
+static inline vec vec_shift_to_exponent(vec a) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
+}
+
+static inline float vec_sum(vec a) {
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+static inline float vec_largest(vec a) {
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* vec_avx512.h - the vector operations of simd.c in AVX-512: 16 floats.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_VEC_AVX512_H
+#define ATTN_VEC_AVX512_H
+
+#include "kernels/vec_x86.h"
+
+typedef __m512 vec;
+enum { VEC_WIDTH = 16 };
+
+/* The first count lanes, 0 < count < VEC_WIDTH. */
+static inline __mmask16 vec_lanes(int64_t count) {
+  return (__mmask16)((1u << count) - 1);
+}
+
+static inline vec vec_set(float x) {
+  return _mm512_set1_ps(x);
+}
+static inline vec vec_load(const float *x) {
+  return _mm512_loadu_ps(x);
+}
+static inline void vec_store(float *out, vec a) {
+  _mm512_storeu_ps(out, a);
+}
+
+/* The first count numbers, the other lanes from fill. */
+static inline vec vec_load_part(const float *x, int64_t count, vec fill) {
+  return _mm512_mask_loadu_ps(fill, vec_lanes(count), x);
+}
+
+static inline void vec_store_part(float *out, int64_t count, vec a) {
+  _mm512_mask_storeu_ps(out, vec_lanes(count), a);
+}
+
+static inline vec vec_add(vec a, vec b) {
+  return _mm512_add_ps(a, b);
+}
+static inline vec vec_sub(vec a, vec b) {
+  return _mm512_sub_ps(a, b);
+}
+static inline vec vec_mul(vec a, vec b) {
+  return _mm512_mul_ps(a, b);
+}
+static inline vec vec_div(vec a, vec b) {
+  return _mm512_div_ps(a, b);
+}
+static inline vec vec_fma(vec a, vec b, vec c) {
+  return _mm512_fmadd_ps(a, b, c);
+} /* a * b + c */
+static inline vec vec_fnma(vec a, vec b, vec c) {
+  return _mm512_fnmadd_ps(a, b, c);
+} /* c - a * b */
+static inline vec vec_max(vec a, vec b) {
+  return _mm512_max_ps(a, b);
+} /* b where either is NaN */
+
+/* The bits of each lane, shifted left by 23: what stood in the low bits becomes the exponent. */
+static inline vec vec_shift_to_exponent(vec a) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23));
+}
+
+static inline float vec_sum(vec a) {
+  return _mm512_reduce_add_ps(a);
+}
+static inline float vec_largest(vec a) {
+  return _mm512_reduce_max_ps(a);
+}
+
+#endif

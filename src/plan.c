@@ -1,0 +1,94 @@
+/* plan.c - from a problem to a plan: decides how, computes nothing.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "plan.h"
+
+#include "base.h"
+#include "score.h"
+
+enum {
+  TILE_Q = 64,               /* rows of a tile, at most */
+  TILE_K = 128,              /* keys of a tile, at most */
+  TILE_FLOATS = 16384,       /* a transposed tile of keys, at most: it shares the cache with three others */
+  BLOCK_FLOATS = 32768,      /* queries and outputs of a block, at most */
+  TASKS_PER_THREAD = 4,      /* at least, where there is enough work: what evens out unequal tasks */
+  FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
+};
+
+/* The size of equal parts of a length, none above most, in multiples of unit where that is possible. */
+static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
+  int64_t parts = attn__divide_up(length, most);
+  return attn__min(attn__round_up(attn__divide_up(length, parts), unit), length);
+}
+
+static void choose_tiles(attn__plan *plan, const attn__problem *problem) {
+  const int64_t width = problem->dim + problem->dim_v;
+  const int64_t rows = attn__clamp(BLOCK_FLOATS / width, 8, TILE_Q) / 8 * 8;
+  const int64_t keys =
+      attn__clamp(TILE_FLOATS / attn__max(problem->dim, problem->dim_v), 16, TILE_K) / 16 * 16;
+  plan->tile_q = equal_parts(problem->len_q, rows, 8);
+  plan->tile_k = equal_parts(problem->len_k, keys, 16);
+  plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
+  plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
+  plan->head_parts = attn__divide_up(problem->group, plan->tile_heads);
+}
+
+/* Floating-point operations of the whole problem, masked ones included. */
+static double flops(const attn__problem *problem) {
+  return 2.0 * (double)problem->batch * (double)problem->heads_q * (double)problem->len_q *
+         (double)problem->len_k * (double)(problem->dim + problem->dim_v);
+}
+
+/* Large blocks read keys less often, small ones make more tasks. The results do not depend on it. */
+static void choose_blocks(attn__plan *plan, const attn__problem *problem, int64_t threads) {
+  const int64_t groups = problem->batch * problem->heads_kv;
+  const int64_t tiles = plan->query_parts * plan->head_parts;
+  const int64_t tile_floats = plan->tile_q * plan->tile_heads * (problem->dim + problem->dim_v);
+  const double threads_paid = flops(problem) / FLOPS_PER_THREAD;
+  if (threads_paid < (double)threads) threads = attn__max((int64_t)threads_paid, 1);
+  int64_t most = attn__clamp(BLOCK_FLOATS / tile_floats, 1, ATTN__PLAN_BLOCK_TILES);
+  if (threads > 1) {
+    int64_t wanted = attn__divide_up(threads * TASKS_PER_THREAD, groups); /* blocks of a group */
+    most = attn__clamp(tiles / wanted, 1, most);
+  }
+  plan->block_tiles = equal_parts(tiles, most, 1);
+  plan->blocks = attn__divide_up(tiles, plan->block_tiles);
+  plan->tasks = groups * plan->blocks;
+  plan->strands = attn__min(threads, plan->tasks);
+}
+
+/* Appends a piece of scratch; returns where it begins. */
+static int64_t append(int64_t *bytes, int64_t count, int64_t size) {
+  int64_t begin = *bytes;
+  *bytes += attn__round_up(count * size, ATTN_CACHE_LINE);
+  return begin;
+}
+
+static void lay_out_scratch(attn__plan *plan, const attn__problem *problem) {
+  const int64_t tile_rows = plan->tile_q * plan->tile_heads;
+  const int64_t rows = tile_rows * plan->block_tiles;
+  const int64_t size = sizeof(float);
+  int64_t *bytes = &plan->scratch.bytes;
+  plan->scratch.queries = append(bytes, rows * problem->dim, size);
+  plan->scratch.outputs = append(bytes, rows * problem->dim_v, size);
+  plan->scratch.scores = append(bytes, tile_rows * plan->tile_k, size);
+  plan->scratch.keys = append(bytes, problem->dim * plan->tile_k, size);
+  plan->scratch.values = append(bytes, plan->tile_k * problem->dim_v, size);
+  plan->scratch.maxima = append(bytes, rows, size);
+  plan->scratch.sums = append(bytes, rows, sizeof(double));
+}
+
+attn__plan attn__plan_make(const attn__problem *problem, int64_t threads) {
+  attn__plan plan = {.empty = 1};
+  if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return plan;
+  attn__key_range seen = attn__score_visible(problem, 0, problem->len_q);
+  if (seen.begin == seen.end) return plan;
+  plan.empty = 0;
+  choose_tiles(&plan, problem);
+  choose_blocks(&plan, problem, threads);
+  lay_out_scratch(&plan, problem);
+  return plan;
+}
+
+uint64_t attn__plan_scratch(const attn__plan *plan) {
+  return (uint64_t)plan->strands * (uint64_t)plan->scratch.bytes;
+}

@@ -1,0 +1,40 @@
+/* plan.h - how a problem will be computed: path, tile sizes, tasks, scratch.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_PLAN_H
+#define ATTN_PLAN_H
+
+#include "problem.h"
+
+enum { ATTN__PLAN_BLOCK_TILES = 16 }; /* the most query tiles of a block */
+
+/* The query tiles of a head group: tile t covers query part t / head_parts, of tile_q queries, and head
+ * part t % head_parts, of tile_heads heads. A tile has one head, unless all queries of several fit. Tile
+ * sizes depend on the shape alone, so that results do too. */
+typedef struct attn__plan {
+  int32_t empty; /* no query sees a key: nothing to multiply, and all below is 0 */
+  int64_t tile_q, tile_heads, tile_k;
+  int64_t query_parts, head_parts;
+  int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
+  int64_t blocks;      /* of a head group */
+  int64_t tasks;       /* batch * heads_kv * blocks */
+  int64_t strands;     /* threads that share the tasks */
+  /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
+  struct {
+    int64_t queries; /* block rows x dim: scaled */
+    int64_t outputs; /* block rows x dim_v: not yet divided by the sum */
+    int64_t scores;  /* tile rows x tile_k */
+    int64_t keys;    /* dim x tile_k: transposed */
+    int64_t values;  /* tile_k x dim_v: where they cannot be used in place */
+    int64_t maxima;  /* block rows, float */
+    int64_t sums;    /* block rows, double */
+    int64_t bytes;
+  } scratch;
+} attn__plan;
+
+/* The plan for at most so many threads. It touches no data. */
+attn__plan attn__plan_make(const attn__problem *problem, int64_t threads);
+
+/* The scratch that all strands need together, in bytes. */
+uint64_t attn__plan_scratch(const attn__plan *plan);
+
+#endif
