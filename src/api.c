@@ -19,7 +19,8 @@ enum {
   LARGEST_DIM = 1 << 16, /* scratch grows with it */
 };
 
-static _Thread_local char create_error[ATTN__SENTENCE_SIZE];
+/* The sentence of a failure that has no context to keep it. */
+static _Thread_local char thread_error[ATTN__SENTENCE_SIZE];
 
 #define STRING_OF(x) #x
 #define STRING(x)    STRING_OF(x)
@@ -45,7 +46,7 @@ const char *attn_status_text(int32_t status) {
 }
 
 const char *attn_last_error(const attn_context *context) {
-  return context ? context->error : create_error;
+  return context ? context->error : thread_error;
 }
 
 /* The cap of the environment variable ATTN_ISA, ATTN_ISA_AUTO where it is not set; -1 if it is no word. */
@@ -78,9 +79,9 @@ static int32_t resolve_options(const attn__check *check, attn_options *options) 
 }
 
 int32_t attn_create(attn_context **context, const attn_options *given) {
-  const attn__check check = {create_error};
+  const attn__check check = {thread_error};
   attn_options options = {0};
-  create_error[0] = '\0';
+  thread_error[0] = '\0';
   if (!context) {
     attn__check_fail(&check, "context: expected a pointer to set, got NULL");
     return ATTN_ERROR_ARGUMENT;
@@ -89,12 +90,15 @@ int32_t attn_create(attn_context **context, const attn_options *given) {
   if (given && !attn__check_struct(&check, "options", given, &options, sizeof options))
     return ATTN_ERROR_ARGUMENT;
   if (!resolve_options(&check, &options)) return ATTN_ERROR_ARGUMENT;
-  return attn__context_create(context, &options, create_error);
+  return attn__context_create(context, &options, thread_error);
 }
 
 /* A call begins: ATTN_OK, and end must follow; or why it cannot. */
 static int32_t begin(attn_context *context) {
-  if (!context) return ATTN_ERROR_ARGUMENT;
+  if (!context) {
+    attn__check_fail(&(attn__check){thread_error}, "context: expected one made by attn_create, got NULL");
+    return ATTN_ERROR_ARGUMENT;
+  }
   if (atomic_flag_test_and_set_explicit(&context->busy, memory_order_acquire)) return ATTN_ERROR_BUSY;
   context->error[0] = '\0';
   return ATTN_OK;
@@ -194,12 +198,14 @@ int32_t attn_global(attn_context *context, const attn_args *args) {
   return end(context, ATTN_OK);
 }
 
-/* Copies what the caller's struct has room for; its own size stays. */
+/* Fills the caller's struct but for its size: what it has no room for is left out, what is unknown here
+ * becomes zero. */
 static void hand_out(void *out, const void *filled, uint64_t known) {
+  const uint64_t head = sizeof(uint64_t);
   uint64_t size;
   memcpy(&size, out, sizeof size);
-  memcpy((char *)out + sizeof size, (const char *)filled + sizeof size,
-         (size < known ? size : known) - sizeof size);
+  memset((char *)out + head, 0, size - head);
+  memcpy((char *)out + head, (const char *)filled + head, (size < known ? size : known) - head);
 }
 
 int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *out) {
@@ -207,17 +213,16 @@ int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *ou
   if (status != ATTN_OK) return status;
   const attn__check check = {context->error};
   attn__problem problem;
-  attn_plan filled = {0};
-  if (!attn__check_struct(&check, "plan", out, &filled, sizeof filled) || !resolve(&check, args, &problem))
+  if (!attn__check_results(&check, "plan", out, sizeof *out) || !resolve(&check, args, &problem))
     return end(context, ATTN_ERROR_ARGUMENT);
   const attn__plan plan = attn__plan_make(&problem, attn__context_strands(context));
-  filled = (attn_plan){.scratch_bytes = attn__plan_scratch(&plan),
-                       .threads = attn__max(plan.strands, 1),
-                       .tasks = plan.tasks,
-                       .tile_q = plan.tile_q * plan.tile_heads,
-                       .tile_k = plan.tile_k,
-                       .path = plan.empty ? "empty" : "tiled",
-                       .engine = context->engine->name};
+  const attn_plan filled = (attn_plan){.scratch_bytes = attn__plan_scratch(&plan),
+                                       .threads = attn__max(plan.strands, 1),
+                                       .tasks = plan.tasks,
+                                       .tile_q = plan.tile_q * plan.tile_heads,
+                                       .tile_k = plan.tile_k,
+                                       .path = plan.empty ? "empty" : "tiled",
+                                       .engine = context->engine->name};
   hand_out(out, &filled, sizeof filled);
   return end(context, ATTN_OK);
 }
@@ -276,20 +281,19 @@ int32_t attn_softmax(attn_context *context, const attn_softmax_args *args) {
 }
 
 int32_t attn_describe(const attn_context *context, attn_info *out) {
-  char sentence[ATTN__SENTENCE_SIZE];
-  const attn__check check = {sentence};
-  attn_info filled = {0};
-  if (!context || !attn__check_struct(&check, "info", out, &filled, sizeof filled))
-    return ATTN_ERROR_ARGUMENT;
-  filled = (attn_info){.threads = context->options.threads,
-                       .cpu = context->cpu,
-                       .cpu_isa = attn__cpu_isa_name(attn__cpu_isa()),
-                       .isa = context->kernels->name,
-                       .engine = context->engine->name,
-                       .blas = context->blas.name,
-                       .blas_flavor = context->blas.flavor,
-                       .blas_core = context->blas.core,
-                       .warning = context->warning};
+  const attn__check check = {thread_error};
+  thread_error[0] = '\0';
+  if (!context) attn__check_fail(&check, "context: expected one made by attn_create, got NULL");
+  if (!context || !attn__check_results(&check, "info", out, sizeof *out)) return ATTN_ERROR_ARGUMENT;
+  const attn_info filled = {.threads = context->options.threads,
+                            .cpu = context->cpu,
+                            .cpu_isa = attn__cpu_isa_name(attn__cpu_isa()),
+                            .isa = context->kernels->name,
+                            .engine = context->engine->name,
+                            .blas = context->blas.name,
+                            .blas_flavor = context->blas.flavor,
+                            .blas_core = context->blas.core,
+                            .warning = context->warning};
   hand_out(out, &filled, sizeof filled);
   return ATTN_OK;
 }

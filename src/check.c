@@ -18,15 +18,22 @@ int32_t attn__check_fail(const attn__check *check, const char *format, ...) {
   return 0;
 }
 
-int32_t attn__check_struct(const attn__check *check, const char *name, const void *given, void *copy,
-                           uint64_t known) {
+int32_t attn__check_results(const attn__check *check, const char *name, const void *out, uint64_t known) {
   uint64_t size;
-  if (!given) return attn__check_fail(check, "%s: expected a pointer to a struct, got NULL", name);
-  memcpy(&size, given, sizeof size);
+  if (!out) return attn__check_fail(check, "%s: expected a pointer to a struct, got NULL", name);
+  memcpy(&size, out, sizeof size);
   if (size < sizeof size || size > LARGEST_STRUCT)
     return attn__check_fail(check,
                             "%s: expected size to be that of the struct, %" PRIu64 " here, got %" PRIu64,
                             name, known, size);
+  return 1;
+}
+
+int32_t attn__check_struct(const attn__check *check, const char *name, const void *given, void *copy,
+                           uint64_t known) {
+  uint64_t size;
+  if (!attn__check_results(check, name, given, known)) return 0;
+  memcpy(&size, given, sizeof size);
   const unsigned char *bytes = given;
   for (uint64_t i = known; i < size; i++)
     if (bytes[i])

@@ -22,6 +22,9 @@ int32_t attn__check_fail(const attn__check *check, const char *format, ...) ATTN
 int32_t attn__check_struct(const attn__check *check, const char *name, const void *given, void *copy,
                            uint64_t known);
 
+/* A struct of the caller's for results has a size that can be one. */
+int32_t attn__check_results(const attn__check *check, const char *name, const void *out, uint64_t known);
+
 /* low <= value <= high. */
 int32_t attn__check_range(const attn__check *check, const char *name, int64_t value, int64_t low,
                           int64_t high);

@@ -24,7 +24,8 @@
  *   that has nothing to compute succeeds.
  *   Newer versions only append fields. A shorter struct of an older caller is read as if its missing
  *   tail were zero; a longer struct of a newer caller is accepted if the tail that this library does
- *   not know is all zero, and refused otherwise.
+ *   not know is all zero, and refused otherwise. In structs for results only the size is read: what the
+ *   struct has no room for is left out, what the library does not know becomes zero.
  *   Sizes and strides are int64_t. Strides count elements, not bytes.
  *   Functions return int32_t: ATTN_OK (0) or an ATTN_ERROR_ code. After an error nothing has been
  *   written to the caller's arrays, attn_last_error() has one sentence that names the argument, what
@@ -221,8 +222,8 @@ typedef struct attn_info {
   const char *warning;     /* what makes products slow here and the remedy, one sentence; "" if nothing */
 } attn_info;
 
-/* attn_describe - fills info with what the context is made of. Errors: ARGUMENT.
- * Thread safety: any thread, any time while the context lives. */
+/* attn_describe - fills info with what the context is made of.
+ * Errors: ARGUMENT; attn_last_error(NULL) then says more. Thread safety: any thread, any time while the context lives. */
 int32_t attn_describe(const attn_context *context, attn_info *info);
 
 /* attn_description - the same in words: one line of text, which lives as long as the context; "" for
@@ -230,7 +231,8 @@ int32_t attn_describe(const attn_context *context, attn_info *info);
 const char *attn_description(const attn_context *context);
 
 /* attn_last_error - the sentence of the last call on this context that failed, "" if the last one
- * succeeded. It lives until the next call on the context. NULL: of this thread's last attn_create().
+ * succeeded. It lives until the next call on the context. NULL: of this thread's last attn_create(),
+ * attn_describe() or call that was given NULL for a context.
  * A call refused with ATTN_ERROR_BUSY leaves it alone. Thread safety: as the calls themselves. */
 const char *attn_last_error(const attn_context *context);
 
