@@ -44,7 +44,7 @@ int32_t attn__cpu_isa(void) {
 void attn__cpu_name(char name[ATTN__CPU_NAME_SIZE]) {
   unsigned int words[12] = {0};
   name[0] = '\0';
-  if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u) return;
+  if ((unsigned int)__get_cpuid_max(0x80000000u, NULL) < 0x80000004u) return;
   for (unsigned int leaf = 0; leaf < 3; leaf++)
     __get_cpuid(0x80000002u + leaf, &words[4 * leaf], &words[4 * leaf + 1], &words[4 * leaf + 2],
                 &words[4 * leaf + 3]);

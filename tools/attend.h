@@ -1,0 +1,19 @@
+/* attend.h - runs attention over dense arrays, timed, in slices where somebody watches.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_TOOL_ATTEND_H
+#define ATTN_TOOL_ATTEND_H
+
+#include <attn/attn.h>
+#include <stdbool.h>
+
+/* The floating-point operations that the problem asks for: 2 (D + Dv) for each key that a query sees. */
+double attend_flops(const attn_args *args);
+
+/* Computes a problem of dense arrays, every size given. With show_progress, long work is split into
+ * slices of (batch, key head), which gives the same bits, and a bar moves between them. *plan is the
+ * library's plan for the whole, *seconds the time of the computation. Returns EXIT_OK, or reports the
+ * error and returns EXIT_LIBRARY. */
+int attend(attn_context *context, const attn_args *args, bool show_progress, attn_plan *plan,
+           double *seconds);
+
+#endif

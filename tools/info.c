@@ -1,0 +1,78 @@
+/* info.c - attn info: what the library is made of on this machine.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "library.h"
+#include "options.h"
+#include "refuse.h"
+#include "text.h"
+
+const char info_help[] =
+    "Usage: attn info [options]\n"
+    "\n"
+    "Says what the library is made of on this machine: version, CPU and its instruction sets, who\n"
+    "multiplies matrices, threads, and what makes it slow here, if anything.\n"
+    "\n"
+    "  --json                     the same as a JSON object\n"
+    "  --threads N                0 to 1024 (default: 0, one for each CPU)\n"
+    "  --engine auto|blas         who multiplies matrices\n"
+    "  --isa auto|reference|avx2|avx512\n"
+    "                             the highest instruction set to use\n";
+
+static void print_text(const attn_info *info) {
+  printf("version  %s\n", attn_version_text());
+  printf("cpu      %s\n", info->cpu[0] != '\0' ? info->cpu : "unknown");
+  printf("cpu has  %s\n", info->cpu_isa);
+  printf("in use   %s\n", info->isa);
+  printf("engine   %s\n", info->engine);
+  printf("blas     %s\n", info->blas);
+  printf("flavor   %s\n", info->blas_flavor);
+  printf("core     %s\n", info->blas_core);
+  printf("threads  %" PRId64 "\n", info->threads);
+  if (info->warning[0] != '\0') printf("warning  %s\n", info->warning);
+}
+
+static void print_json(const attn_info *info) {
+  const char *const fields[][2] = {{"version", attn_version_text()},   {"cpu", info->cpu},
+                                   {"cpu_isa", info->cpu_isa},         {"isa", info->isa},
+                                   {"engine", info->engine},           {"blas", info->blas},
+                                   {"blas_flavor", info->blas_flavor}, {"blas_core", info->blas_core},
+                                   {"warning", info->warning}};
+  printf("{");
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    printf("\n  \"%s\": ", fields[i][0]);
+    text_json(stdout, fields[i][1]);
+    printf(",");
+  }
+  printf("\n  \"threads\": %" PRId64 "\n}\n", info->threads);
+}
+
+int info_command(char **arguments) {
+  library_options options = {0};
+  bool json = false;
+  const option table[] = {
+      {.name = "--json", .kind = OPTION_FLAG, .variable = &json},
+      {.name = "--threads",
+       .kind = OPTION_INTEGER,
+       .variable = &options.threads,
+       .low = 0,
+       .high = LIBRARY_MAX_THREADS},
+      {.name = "--engine", .kind = OPTION_WORD, .variable = &options.engine, .words = library_engines},
+      {.name = "--isa", .kind = OPTION_WORD, .variable = &options.isa, .words = library_isas},
+      {.name = NULL},
+  };
+  int code = options_read(table, arguments, NULL);
+  if (code != EXIT_OK) return code;
+  attn_context *context;
+  attn_info info;
+  code = library_open(&context, &info, &options);
+  if (code != EXIT_OK) return code;
+  if (json)
+    print_json(&info);
+  else
+    print_text(&info);
+  attn_destroy(context);
+  return EXIT_OK;
+}

@@ -1,0 +1,18 @@
+/* refuse.c - how the command ends: exit codes and the one sentence that goes with them.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "refuse.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+int refuse(int code, const char *format, ...) {
+  char line[8192];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  for (char *c = line; *c != '\0'; c++)
+    if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+  fprintf(stderr, "attn: %s\n", line);
+  return code;
+}
