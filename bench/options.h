@@ -1,0 +1,35 @@
+/* options.h - the command line of attn-bench.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine.h"
+#include "shapes.h"
+
+enum { SHAPES_MAX = 32, THREADS_MAX = 16 };
+
+typedef struct bench_options {
+  bench_shape shapes[SHAPES_MAX];
+  size_t shape_count;
+  int threads[THREADS_MAX];
+  size_t threads_count;
+  int engines[ENGINE_KINDS]; /* kinds, in the order given */
+  size_t engine_count;
+  int32_t isa;        /* ATTN_ISA_... */
+  int64_t min_pairs;  /* how many good pairs are enough */
+  double max_seconds; /* for one shape and thread count */
+  int quick;
+  int help, version;
+  const char *json; /* NULL: none */
+} bench_options;
+
+/* options_read - reads the command line, and fills in the defaults. Returns a BENCH_ code. */
+int options_read(bench_options *options, int count, char **arguments);
+
+/* options_help - prints what there is. */
+void options_help(void);
+
+#endif
