@@ -201,6 +201,12 @@ static void meet(const strand *s, query_tile *tile, key_step *step) {
   multiply_values(s, tile, &keys, masked && !step->finite);
 }
 
+/* A NaN makes a row's visible weights NaN; masked ones are 0 all the same. */
+static void clear_masked(const attn__problem *problem, const query_tile *tile, int64_t r, float *weights) {
+  for (int64_t j = 0; j < tile->visible.end; j++)
+    if (!attn__score_sees(problem, tile->first_query + r % tile->queries, j)) weights[j] = 0;
+}
+
 /* The weights of a row: its kept scores, made exp(score - max) / sum. */
 static void finish_weights(const strand *s, const query_tile *tile, int64_t r) {
   const attn__kernels *kernels = s->job->kernels;
@@ -208,6 +214,7 @@ static void finish_weights(const strand *s, const query_tile *tile, int64_t r) {
   kernels->exp_sum(tile->visible.end, weights, row_shift(tile->maxima[r]), weights);
   kernels->divide(tile->visible.end, weights, (float)tile->sums[r], weights);
   fill_zero(weights + tile->visible.end, s->job->problem->len_k - tile->visible.end);
+  if (isnan(tile->sums[r])) clear_masked(s->job->problem, tile, r, weights);
 }
 
 /* Divides by the sums and writes a tile's results. A sum is 0 only where no key was seen, else at least 1. */
@@ -280,6 +287,7 @@ static void run_strand(void *argument, int64_t index) {
 
 /* The results where no query sees a key. */
 static void write_unseeing(const attn__problem *problem) {
+  if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return;
   for (int64_t b = 0; b < problem->batch; b++)
     for (int64_t h = 0; h < problem->heads_q; h++) {
       query_tile head = {.b = b, .first_head = h, .heads = 1, .queries = problem->len_q};

@@ -1,0 +1,47 @@
+/* case.h - one attention call as a test sees it: shape, options, arrays, and the comparison of its results.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_CASE_H
+#define ATTN_CASE_H
+
+#include "tensor.h"
+
+/* What a case is made from; zero in a field means what it means in attn_args. */
+typedef struct case_spec {
+  int64_t batch, heads_q, heads_kv, len_q, len_k, dim, dim_v;
+  int32_t has_scale;
+  float scale;
+  int32_t causal;
+  int64_t causal_offset;
+  int32_t weights, lse; /* 1: wanted */
+  tensor_layout query_layout, key_layout, value_layout, output_layout;
+  guard_side side;
+} case_spec;
+
+/* The call. It points into itself, so it must not be copied. */
+typedef struct attention_case {
+  attn_args args;
+  tensor query, key, value, output, weights, lse;
+} attention_case;
+
+/* Sets up arrays and arguments: inputs from source, outputs full of canaries. */
+void case_open(attention_case *c, const case_spec *spec, random_source *source);
+void case_close(attention_case *c);
+
+/* Fills the outputs with canaries, calls attn_global and asserts that it succeeds. */
+void case_run(attention_case *c, attn_context *context);
+
+/* Asserts that every result is within tolerance of the formulas in double, relative to the sum of
+ * |weight * value| for an output and to itself for a weight, that NaN and infinities are where the formulas
+ * have them, and that nothing else was written. */
+void case_check(const attention_case *c, double tolerance);
+
+/* The largest error of a row's output, as case_check measures it. */
+double case_output_error(const attention_case *c, int64_t b, int64_t h, int64_t i);
+
+/* Asserts that two cases have the same results, bit for bit. */
+void case_assert_same_bits(const attention_case *a, const attention_case *b);
+
+/* Asserts that no output of a case was written. */
+void case_assert_untouched(const attention_case *c);
+
+#endif

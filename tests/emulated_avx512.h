@@ -1,0 +1,58 @@
+/* emulated_avx512.h - vec_avx512.h for a CPU without AVX-512: its intrinsics by SIMDe, over AVX2 and FMA.
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The compiler's own header comes first: SIMDe then takes over its types, and its names by macros.
+ */
+#ifndef ATTN_EMULATED_AVX512_H
+#define ATTN_EMULATED_AVX512_H
+
+#include <immintrin.h>
+
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+
+/* What SIMDe lacks up to 0.7.4. Lanes outside of the mask touch no memory. */
+static inline __m512 emulated_mask_loadu_ps(__m512 fill, __mmask16 lanes, const float *x) {
+  float parts[16];
+  simde_mm512_storeu_ps(parts, fill);
+  for (int i = 0; i < 16; i++)
+    if (lanes >> i & 1) parts[i] = x[i];
+  return simde_mm512_loadu_ps(parts);
+}
+
+static inline void emulated_mask_storeu_ps(float *out, __mmask16 lanes, __m512 a) {
+  float parts[16];
+  simde_mm512_storeu_ps(parts, a);
+  for (int i = 0; i < 16; i++)
+    if (lanes >> i & 1) out[i] = parts[i];
+}
+
+/* Halves are joined until one lane is left, as compilers do it. */
+static inline float emulated_reduce_add_ps(__m512 a) {
+  float parts[16];
+  simde_mm512_storeu_ps(parts, a);
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) parts[i] += parts[i + width];
+  return parts[0];
+}
+
+static inline float emulated_reduce_max_ps(__m512 a) {
+  float parts[16];
+  simde_mm512_storeu_ps(parts, a);
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) parts[i] = parts[i] > parts[i + width] ? parts[i] : parts[i + width];
+  return parts[0];
+}
+
+#undef _mm512_mask_loadu_ps
+#undef _mm512_mask_storeu_ps
+#undef _mm512_reduce_add_ps
+#undef _mm512_reduce_max_ps
+#define _mm512_mask_loadu_ps  emulated_mask_loadu_ps
+#define _mm512_mask_storeu_ps emulated_mask_storeu_ps
+#define _mm512_reduce_add_ps  emulated_reduce_add_ps
+#define _mm512_reduce_max_ps  emulated_reduce_max_ps
+
+#include "kernels/vec_avx512.h"
+
+#endif

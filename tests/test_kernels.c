@@ -1,0 +1,241 @@
+/* test_kernels.c - every kernel of every table against the reference, up to the edge of unreadable pages.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support.h"
+#include "tables.h"
+
+enum { LONGEST = 600, PAGE_FLOATS = 1024 };
+
+/* One call of a kernel over count numbers. x and out stand flush with an unreadable page. */
+typedef struct kernel_run {
+  const attn__kernels *kernels;
+  int64_t count;
+  float *x, *out;
+  float expected[LONGEST + 1]; /* room for what the reference gives */
+} kernel_run;
+
+typedef void (*run_check)(kernel_run *run);
+
+static void fill_scores(random_source *source, int64_t count, float *x) {
+  for (int64_t j = 0; j < count; j++) x[j] = 20 * random_normal(source);
+}
+
+/* Calls check for each table, each length and each side, x filled at random. */
+static void for_each_run(run_check check) {
+  const attn__kernels *tables[MOST_TABLES];
+  const int table_count = tables_here(tables);
+  random_source source = random_seeded(support_seed());
+  for (int side = GUARD_BEFORE; side <= GUARD_AFTER; side++) {
+    guarded x = guarded_make(PAGE_FLOATS, (guard_side)side),
+            out = guarded_make(PAGE_FLOATS, (guard_side)side);
+    for (int t = 0; t < table_count; t++)
+      for (int64_t count = 0; count <= LONGEST; count++) {
+        const int64_t start = side == GUARD_BEFORE ? 0 : PAGE_FLOATS - count;
+        kernel_run run = {
+            .kernels = tables[t], .count = count, .x = x.data + start, .out = out.data + start};
+        fill_scores(&source, count, run.x);
+        check(&run);
+      }
+    guarded_free(&x);
+    guarded_free(&out);
+  }
+}
+
+static void fail_run(const kernel_run *run, const char *what) {
+  fail_msg("%s kernels, %ld numbers: %s", run->kernels->name, (long)run->count, what);
+}
+
+static void assert_as_expected(const kernel_run *run, const float *got, const char *what) {
+  if (count_different(run->count, got, run->expected) > 0) fail_run(run, what);
+}
+
+static void check_row_max(kernel_run *run) {
+  const float expected = attn__kernels_reference.row_max(run->count, run->x);
+  if (run->kernels->row_max(run->count, run->x) != expected) fail_run(run, "row_max");
+  for (int64_t j = 0; j < run->count; j++) { /* each place counts */
+    const float before = run->x[j];
+    run->x[j] = 1000;
+    if (run->kernels->row_max(run->count, run->x) != 1000) fail_run(run, "row_max misses a place");
+    run->x[j] = before;
+  }
+}
+
+static void test_row_max(void **state) {
+  (void)state;
+  for_each_run(check_row_max);
+}
+
+static void test_row_max_of_infinities(void **state) {
+  (void)state;
+  const attn__kernels *tables[MOST_TABLES];
+  const int count = tables_here(tables);
+  float x[40];
+  for (int j = 0; j < 40; j++) x[j] = -INFINITY;
+  for (int t = 0; t < count; t++) {
+    assert_true(tables[t]->row_max(40, x) == -INFINITY);
+    x[33] = INFINITY;
+    assert_true(tables[t]->row_max(40, x) == INFINITY);
+    x[33] = -INFINITY;
+  }
+}
+
+static void check_scale(kernel_run *run) {
+  attn__kernels_reference.scale(run->count, run->x, 0.7f, run->expected);
+  run->kernels->scale(run->count, run->x, 0.7f, run->out);
+  assert_as_expected(run, run->out, "scale");
+  run->kernels->scale(run->count, run->x, 0.7f, run->x);
+  assert_as_expected(run, run->x, "scale in place");
+}
+
+static void test_scale(void **state) {
+  (void)state;
+  for_each_run(check_scale);
+}
+
+static void check_divide(kernel_run *run) {
+  attn__kernels_reference.divide(run->count, run->x, 0.7f, run->expected);
+  run->kernels->divide(run->count, run->x, 0.7f, run->out);
+  assert_as_expected(run, run->out, "divide");
+  run->kernels->divide(run->count, run->x, 0.7f, run->x);
+  assert_as_expected(run, run->x, "divide in place");
+}
+
+static void test_divide(void **state) {
+  (void)state;
+  for_each_run(check_divide);
+}
+
+static void check_exp_sum(kernel_run *run) {
+  const float shift = fmaxf(attn__kernels_reference.row_max(run->count, run->x), 0);
+  double sum = 0;
+  attn__kernels_reference.exp_sum(run->count, run->x, shift, run->expected);
+  const float got = run->kernels->exp_sum(run->count, run->x, shift, run->out);
+  for (int64_t j = 0; j < run->count; j++) {
+    if (ulps_between(run->out[j], run->expected[j]) > 2) fail_run(run, "exp_sum is not exp");
+    sum += (double)run->out[j];
+  }
+  if (fabs((double)got - sum) > 1e-5 * sum) fail_run(run, "exp_sum returns another sum");
+  memcpy(run->expected, run->out, (size_t)run->count * sizeof(float));
+  const float in_place = run->kernels->exp_sum(run->count, run->x, shift, run->x);
+  assert_as_expected(run, run->x, "exp_sum in place");
+  if (bits_of(in_place) != bits_of(got)) fail_run(run, "exp_sum in place returns another sum");
+}
+
+static void test_exp_sum(void **state) {
+  (void)state;
+  for_each_run(check_exp_sum);
+}
+
+/* What is not a finite number does as the header says, at every place, and its neighbours do not mind. */
+static void check_exp_specials(kernel_run *run) {
+  const float specials[] = {NAN, -INFINITY, INFINITY};
+  for (int64_t j = 0; j < run->count; j++) run->x[j] = -1;
+  for (int64_t j = 0; j < run->count; j += 7)
+    for (size_t s = 0; s < COUNT_OF(specials); s++) {
+      run->x[j] = specials[s];
+      const float sum = run->kernels->exp_sum(run->count, run->x, 0, run->out);
+      const float e = run->out[j];
+      if (s == 0 && (!isnan(e) || !isnan(sum))) fail_run(run, "exp_sum of NaN");
+      if (s == 1 && (bits_of(e) != 0 || !isfinite(sum))) fail_run(run, "exp_sum of -infinity");
+      if (s == 2 && (isfinite(e) || isfinite(sum))) fail_run(run, "exp_sum of +infinity");
+      for (int64_t other = 0; other < run->count; other++)
+        if (other != j && ulps_between(run->out[other], expf(-1)) > 1)
+          fail_run(run, "exp_sum mixes its lanes");
+      run->x[j] = -1;
+    }
+}
+
+static void test_exp_specials(void **state) {
+  (void)state;
+  for_each_run(check_exp_specials);
+}
+
+static void check_all_finite(kernel_run *run) {
+  const float specials[] = {NAN, -NAN, INFINITY, -INFINITY};
+  if (run->count > 0) run->x[0] = 0x1.fffffep127f;
+  if (run->count > 1) run->x[1] = -0x1.fffffep127f;
+  if (run->count > 2) run->x[2] = 0x1p-149f;
+  if (!run->kernels->all_finite(run->count, run->x)) fail_run(run, "all_finite denies it");
+  for (int64_t j = 0; j < run->count; j++) {
+    const float before = run->x[j];
+    run->x[j] = specials[j % 4];
+    if (run->kernels->all_finite(run->count, run->x)) fail_run(run, "all_finite misses one");
+    run->x[j] = before;
+  }
+}
+
+static void test_all_finite(void **state) {
+  (void)state;
+  for_each_run(check_all_finite);
+}
+
+/* in: rows x cols, flush with an unreadable page, as is out: cols x rows; each with gaps after its rows. */
+static void check_transpose(const attn__kernels *kernels, int64_t rows, int64_t cols, guard_side side) {
+  const int64_t in_stride = cols + 1, out_stride = rows + 2;
+  const int64_t in_count = rows && cols ? (rows - 1) * in_stride + cols : 0;
+  const int64_t out_count = rows && cols ? (cols - 1) * out_stride + rows : 0;
+  guarded in = guarded_make(in_count, side), out = guarded_make(out_count, side);
+  for (int64_t n = 0; n < in_count; n++) in.data[n] = (float)n;
+  for (int64_t n = 0; n < out_count; n++) out.data[n] = -1;
+  kernels->transpose(rows, cols, in.data, in_stride, out.data, out_stride);
+  int64_t wrong = 0;
+  for (int64_t n = 0; n < out_count; n++) {
+    const int64_t c = n / out_stride, r = n % out_stride;
+    wrong += out.data[n] != (r < rows ? (float)(r * in_stride + c) : -1);
+  }
+  guarded_free(&in);
+  guarded_free(&out);
+  if (wrong > 0)
+    fail_msg("%s kernels transpose %ld x %ld: %ld wrong", kernels->name, (long)rows, (long)cols,
+             (long)wrong);
+}
+
+static void test_transpose(void **state) {
+  (void)state;
+  const attn__kernels *tables[MOST_TABLES];
+  const int count = tables_here(tables);
+  for (int t = 0; t < count; t++)
+    for (int side = GUARD_BEFORE; side <= GUARD_AFTER; side++) {
+      for (int64_t rows = 0; rows <= 35; rows++)
+        for (int64_t cols = 0; cols <= 35; cols++) check_transpose(tables[t], rows, cols, (guard_side)side);
+      check_transpose(tables[t], 128, 64, (guard_side)side);
+      check_transpose(tables[t], 127, 129, (guard_side)side);
+      check_transpose(tables[t], 600, 1, (guard_side)side);
+      check_transpose(tables[t], 1, 600, (guard_side)side);
+    }
+}
+
+/* The two vector tables do the same operations on each element, so their bits are the same. */
+static void check_same_as_avx2(kernel_run *run) {
+  const attn__kernels *avx2 = tables_named("avx2");
+  if (!avx2 || strncmp(run->kernels->name, "avx512", 6) != 0) return;
+  avx2->exp_sum(run->count, run->x, 120, run->expected);
+  run->kernels->exp_sum(run->count, run->x, 120, run->out);
+  assert_as_expected(run, run->out, "exp_sum has other bits than with AVX2");
+}
+
+static void test_avx512_has_the_bits_of_avx2(void **state) {
+  (void)state;
+  for_each_run(check_same_as_avx2);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_row_max),
+      cmocka_unit_test(test_row_max_of_infinities),
+      cmocka_unit_test(test_scale),
+      cmocka_unit_test(test_divide),
+      cmocka_unit_test(test_exp_sum),
+      cmocka_unit_test(test_exp_specials),
+      cmocka_unit_test(test_all_finite),
+      cmocka_unit_test(test_transpose),
+      cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
+  };
+  const attn__kernels *tables[MOST_TABLES];
+  const int count = tables_here(tables);
+  for (int t = 0; t < count; t++) printf("kernels: %s\n", tables[t]->name);
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,130 @@
+/* test_kv.c - tiles of keys and values, from every arrangement of strides.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "kv.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tables.h"
+#include "tensor.h"
+
+enum { BATCH = 2, HEADS = 3, LEN = 21, DIM = 13 };
+
+static const int64_t shape[4] = {BATCH, HEADS, LEN, DIM};
+
+static attn__problem problem_of(const tensor *t) {
+  const attn__input input = {t->first, {t->strides[0], t->strides[1], t->strides[2]}};
+  return (attn__problem){.batch = BATCH,
+                         .heads_q = HEADS,
+                         .heads_kv = HEADS,
+                         .group = 1,
+                         .len_q = 1,
+                         .len_k = LEN,
+                         .dim = DIM,
+                         .dim_v = DIM,
+                         .key = input,
+                         .value = input};
+}
+
+typedef void (*tile_check)(const tensor *t, const attn__problem *problem, const attn__kv_tile *tile);
+
+/* Some tiles of every layout and side. */
+static void for_each_tile(tile_check check) {
+  random_source source = random_seeded(support_seed());
+  for (int layout = 0; layout < LAYOUT_INPUTS; layout++)
+    for (int side = GUARD_BEFORE; side <= GUARD_AFTER; side++) {
+      tensor t = tensor_make(shape, (tensor_layout)layout, (guard_side)side);
+      tensor_fill_normal(&t, &source);
+      const attn__problem problem = problem_of(&t);
+      for (int64_t b = 0; b < BATCH; b++)
+        for (int64_t h = 0; h < HEADS; h++)
+          for (int64_t first = 0; first < LEN; first += 5)
+            for (int64_t count = 1; first + count <= LEN; count += 3)
+              check(&t, &problem, &(attn__kv_tile){b, h, first, count});
+      tensor_free(&t);
+    }
+}
+
+static void check_transposed(const tensor *t, const attn__problem *problem, const attn__kv_tile *tile) {
+  enum { STRIDE = LEN + 2 };
+  const attn__kernels *tables[MOST_TABLES];
+  const int table_count = tables_here(tables);
+  for (int n = 0; n < table_count; n++) {
+    float out[DIM * STRIDE];
+    for (int64_t k = 0; k < DIM * STRIDE; k++) out[k] = canary();
+    attn__kv_key_transposed(problem, tables[n], tile, out, STRIDE);
+    for (int64_t d = 0; d < DIM; d++)
+      for (int64_t j = 0; j < STRIDE; j++) {
+        const float expected =
+            j < tile->count ? tensor_row(t, tile->b, tile->h, tile->first + j)[d] : canary();
+        assert_int_equal(bits_of(out[d * STRIDE + j]), bits_of(expected));
+      }
+  }
+}
+
+static void test_keys_are_transposed(void **state) {
+  (void)state;
+  for_each_tile(check_transposed);
+}
+
+static void check_matrix(const tensor *t, const attn__kv_tile *tile, attn__matrix matrix) {
+  assert_true(matrix.stride >= DIM); /* what BLAS takes */
+  for (int64_t j = 0; j < tile->count; j++) {
+    const float *expected = tensor_row(t, tile->b, tile->h, tile->first + j);
+    assert_int_equal(count_different(DIM, matrix.data + j * matrix.stride, expected), 0);
+  }
+}
+
+static void check_values(const tensor *t, const attn__problem *problem, const attn__kv_tile *tile) {
+  float buffer[LEN * DIM];
+  check_matrix(t, tile, attn__kv_values(problem, tile, buffer));
+  check_matrix(t, tile, attn__kv_values_cleared(problem, tile, buffer));
+}
+
+static void test_values_are_found(void **state) {
+  (void)state;
+  for_each_tile(check_values);
+}
+
+/* Row strides that BLAS's int cannot hold are no obstacle. */
+static void test_huge_row_stride(void **state) {
+  (void)state;
+  float rows[2][DIM], buffer[2 * DIM];
+  memset(rows, 0, sizeof rows);
+  attn__problem problem = {.dim_v = DIM, .value = {rows[0], {0, 0, (int64_t)1 << 40}}};
+  const attn__matrix one = attn__kv_values(&problem, &(attn__kv_tile){0, 0, 0, 1}, buffer);
+  assert_true(one.stride <= INT32_MAX);
+}
+
+static void test_not_finite_values(void **state) {
+  (void)state;
+  const float specials[] = {NAN, INFINITY, -INFINITY};
+  tensor t = tensor_make(shape, LAYOUT_PADDED, GUARD_AFTER);
+  random_source source = random_seeded(support_seed());
+  tensor_fill_normal(&t, &source);
+  const attn__problem problem = problem_of(&t);
+  const attn__kv_tile tile = {1, 2, 4, 9};
+  float buffer[LEN * DIM];
+  assert_true(attn__kv_values_finite(&problem, &attn__kernels_reference, &tile));
+  for (int64_t j = 0; j < LEN; j++) {
+    float *number = tensor_row(&t, 1, 2, j) + j % DIM, before = *number;
+    *number = specials[j % 3];
+    const int inside = j >= tile.first && j < tile.first + tile.count;
+    assert_int_equal(attn__kv_values_finite(&problem, &attn__kernels_reference, &tile), !inside);
+    const attn__matrix cleared = attn__kv_values_cleared(&problem, &tile, buffer);
+    *number = inside ? 0 : before;
+    check_matrix(&t, &tile, cleared);
+    *number = before;
+  }
+  tensor_free(&t);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_keys_are_transposed),
+      cmocka_unit_test(test_values_are_found),
+      cmocka_unit_test(test_huge_row_stride),
+      cmocka_unit_test(test_not_finite_values),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,168 @@
+/* test_plan.c - plans of random problems: they cover the work, fit together, and do not depend on threads
+ * where results would.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "plan.h"
+
+#include "base.h"
+#include "score.h"
+#include "support.h"
+
+enum { ROUNDS = 20000 };
+
+static int64_t random_size(random_source *source) {
+  const int64_t most[] = {1, 8, 70, 300, 5000, 1 << 20};
+  return random_between(source, 1, most[random_between(source, 0, COUNT_OF(most) - 1)]);
+}
+
+static attn__problem random_problem(random_source *source) {
+  attn__problem problem = {.batch = random_between(source, 1, 20),
+                           .heads_kv = random_between(source, 1, 20),
+                           .group = random_between(source, 1, 12),
+                           .len_q = random_size(source),
+                           .len_k = random_size(source),
+                           .dim = random_between(source, 1, 600),
+                           .dim_v = random_between(source, 1, 600)};
+  problem.heads_q = problem.heads_kv * problem.group;
+  problem.causal = random_once_in(source, 2);
+  if (problem.causal) problem.causal_offset = random_between(source, -problem.len_q, problem.len_k);
+  return problem;
+}
+
+/* Pieces of scratch follow one another, aligned, each large enough. */
+static void check_scratch(const attn__plan *plan, const attn__problem *problem) {
+  const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
+  const int64_t size = sizeof(float);
+  const struct {
+    int64_t begin, bytes;
+  } pieces[] = {
+      {plan->scratch.queries, rows * problem->dim * size},
+      {plan->scratch.outputs, rows * problem->dim_v * size},
+      {plan->scratch.scores, tile_rows * plan->tile_k * size},
+      {plan->scratch.keys, problem->dim * plan->tile_k * size},
+      {plan->scratch.values, plan->tile_k * problem->dim_v * size},
+      {plan->scratch.maxima, rows * size},
+      {plan->scratch.sums, rows * (int64_t)sizeof(double)},
+  };
+  for (size_t a = 0; a < COUNT_OF(pieces); a++) {
+    assert_int_equal(pieces[a].begin % ATTN_CACHE_LINE, 0);
+    assert_true(pieces[a].begin >= 0 && pieces[a].begin + pieces[a].bytes <= plan->scratch.bytes);
+    for (size_t b = 0; b < a; b++)
+      assert_true(pieces[a].begin + pieces[a].bytes <= pieces[b].begin ||
+                  pieces[b].begin + pieces[b].bytes <= pieces[a].begin);
+  }
+  assert_int_equal(plan->scratch.bytes % ATTN_CACHE_LINE, 0);
+  assert_int_equal(attn__plan_scratch(plan), (uint64_t)(plan->strands * plan->scratch.bytes));
+}
+
+static void check_cover(const attn__plan *plan, const attn__problem *problem, int64_t threads) {
+  const int64_t tiles = plan->query_parts * plan->head_parts;
+  assert_true(plan->tile_q >= 1 && plan->tile_q <= problem->len_q);
+  assert_true(plan->tile_heads >= 1 && plan->tile_heads <= problem->group);
+  assert_true(plan->tile_k >= 1 && plan->tile_k <= problem->len_k);
+  assert_int_equal(plan->query_parts, attn__divide_up(problem->len_q, plan->tile_q));
+  assert_int_equal(plan->head_parts, attn__divide_up(problem->group, plan->tile_heads));
+  assert_true(plan->tile_heads == 1 || plan->tile_q == problem->len_q);
+  assert_true(plan->block_tiles >= 1 && plan->block_tiles <= ATTN__PLAN_BLOCK_TILES);
+  assert_int_equal(plan->blocks, attn__divide_up(tiles, plan->block_tiles));
+  assert_int_equal(plan->tasks, problem->batch * problem->heads_kv * plan->blocks);
+  assert_true(plan->strands >= 1 && plan->strands <= threads && plan->strands <= plan->tasks);
+}
+
+static void check_plan(const attn__problem *problem) {
+  const attn__key_range seen = attn__score_visible(problem, 0, problem->len_q);
+  const attn__plan one = attn__plan_make(problem, 1);
+  assert_int_equal(one.empty, seen.begin == seen.end);
+  if (one.empty) {
+    assert_int_equal(attn__plan_scratch(&one), 0);
+    return;
+  }
+  const int64_t threads[] = {1, 2, 3, 8, 64, 1024};
+  for (size_t n = 0; n < COUNT_OF(threads); n++) {
+    const attn__plan plan = attn__plan_make(problem, threads[n]);
+    check_cover(&plan, problem, threads[n]);
+    check_scratch(&plan, problem);
+    assert_int_equal(plan.tile_q, one.tile_q);
+    assert_int_equal(plan.tile_heads, one.tile_heads);
+    assert_int_equal(plan.tile_k, one.tile_k);
+  }
+}
+
+static void test_random_plans(void **state) {
+  (void)state;
+  const int64_t rounds = support_rounds(ROUNDS);
+  for (int64_t round = 0; round < rounds; round++) {
+    random_source source = random_seeded(support_seed() + (uint64_t)round);
+    support_round_begins(round);
+    const attn__problem problem = random_problem(&source);
+    check_plan(&problem);
+    support_round_ends();
+  }
+}
+
+/* Neither batch nor heads change the tiles, so neither changes a row's bits. */
+static void test_tiles_depend_on_the_shape_of_a_head_group(void **state) {
+  (void)state;
+  const int64_t rounds = support_rounds(ROUNDS);
+  for (int64_t round = 0; round < rounds; round++) {
+    random_source source = random_seeded(support_seed() + (uint64_t)round);
+    support_round_begins(round);
+    attn__problem problem = random_problem(&source), alone = problem;
+    alone.batch = alone.heads_kv = 1;
+    alone.heads_q = alone.group;
+    const attn__plan a = attn__plan_make(&problem, 8), b = attn__plan_make(&alone, 3);
+    assert_int_equal(a.tile_q, b.tile_q);
+    assert_int_equal(a.tile_heads, b.tile_heads);
+    assert_int_equal(a.tile_k, b.tile_k);
+    support_round_ends();
+  }
+}
+
+static void test_empty_problems(void **state) {
+  (void)state;
+  const attn__problem full = {
+      .batch = 2, .heads_q = 2, .heads_kv = 2, .group = 1, .len_q = 5, .len_k = 5, .dim = 4, .dim_v = 4};
+  attn__problem empty[5] = {full, full, full, full, full};
+  empty[0].batch = 0;
+  empty[1].heads_q = empty[1].heads_kv = 0;
+  empty[2].len_q = 0;
+  empty[3].len_k = 0;
+  empty[4].causal = 1;
+  empty[4].causal_offset = -5;
+  assert_int_equal(attn__plan_make(&full, 4).empty, 0);
+  for (size_t n = 0; n < COUNT_OF(empty); n++) {
+    const attn__plan plan = attn__plan_make(&empty[n], 4);
+    assert_int_equal(plan.empty, 1);
+    assert_int_equal(plan.tasks, 0);
+    assert_int_equal(attn__plan_scratch(&plan), 0);
+  }
+}
+
+/* What the header promises: a bounded scratch for any length. */
+static void test_scratch_of_common_heads_is_small(void **state) {
+  (void)state;
+  const int64_t lengths[] = {1, 63, 64, 65, 1000, 8192, (int64_t)1 << 40};
+  for (int64_t dim = 1; dim <= 128; dim++)
+    for (size_t q = 0; q < COUNT_OF(lengths); q++)
+      for (size_t k = 0; k < COUNT_OF(lengths); k++)
+        for (int64_t group = 1; group <= 64; group *= 8) {
+          const attn__problem problem = {.batch = 3,
+                                         .heads_q = group,
+                                         .heads_kv = 1,
+                                         .group = group,
+                                         .len_q = lengths[q],
+                                         .len_k = lengths[k],
+                                         .dim = dim,
+                                         .dim_v = dim};
+          assert_true(attn__plan_make(&problem, 8).scratch.bytes <= 1 << 20);
+        }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_teardown(test_random_plans, support_print_seed),
+      cmocka_unit_test_teardown(test_tiles_depend_on_the_shape_of_a_head_group, support_print_seed),
+      cmocka_unit_test(test_empty_problems),
+      cmocka_unit_test(test_scratch_of_common_heads_is_small),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,124 @@
+/* test_score.c - which keys a query sees, and the scores that masks change, against the definition.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "score.h"
+
+#include <math.h>
+
+#include "support.h"
+
+enum { LEN_Q = 7, LEN_K = 9 };
+
+static attn__problem causal_problem(int64_t offset) {
+  return (attn__problem){.batch = 1,
+                         .heads_q = 4,
+                         .heads_kv = 2,
+                         .group = 2,
+                         .len_q = LEN_Q,
+                         .len_k = LEN_K,
+                         .dim = 1,
+                         .dim_v = 1,
+                         .causal = 1,
+                         .causal_offset = offset};
+}
+
+static int sees(const attn__problem *problem, int64_t i, int64_t j) {
+  return !problem->causal || j - i <= problem->causal_offset;
+}
+
+static void test_sees(void **state) {
+  (void)state;
+  for (int64_t offset = -LEN_Q - 2; offset <= LEN_K + 2; offset++) {
+    const attn__problem problem = causal_problem(offset);
+    for (int64_t i = 0; i < LEN_Q; i++)
+      for (int64_t j = 0; j < LEN_K; j++)
+        assert_int_equal(attn__score_sees(&problem, i, j), sees(&problem, i, j));
+  }
+}
+
+/* The smallest range with all visible keys of queries [first, first + count). */
+static void check_visible(const attn__problem *problem, int64_t first, int64_t count) {
+  const attn__key_range range = attn__score_visible(problem, first, count);
+  int64_t begin = -1, end = 0;
+  for (int64_t j = 0; j < LEN_K; j++)
+    for (int64_t i = first; i < first + count; i++)
+      if (sees(problem, i, j)) {
+        if (begin < 0) begin = j;
+        end = j + 1;
+      }
+  if (begin < 0) {
+    assert_int_equal(range.begin, range.end);
+  } else {
+    assert_int_equal(range.begin, begin);
+    assert_int_equal(range.end, end);
+  }
+}
+
+static void test_visible(void **state) {
+  (void)state;
+  for (int64_t offset = -LEN_Q - 2; offset <= LEN_K + 2; offset++) {
+    attn__problem problem = causal_problem(offset);
+    for (int64_t first = 0; first < LEN_Q; first++)
+      for (int64_t count = 1; first + count <= LEN_Q; count++) check_visible(&problem, first, count);
+  }
+  attn__problem problem = causal_problem(0);
+  problem.causal = 0;
+  check_visible(&problem, 0, LEN_Q);
+}
+
+static void test_visible_at_the_ends_of_the_range(void **state) {
+  (void)state;
+  const int64_t hidden[] = {INT64_MIN, INT64_MIN + 1, INT64_MIN / 2, -LEN_Q};
+  const int64_t seen[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, LEN_K};
+  for (size_t n = 0; n < COUNT_OF(hidden); n++) {
+    const attn__problem none = causal_problem(hidden[n]), all = causal_problem(seen[n]);
+    const attn__key_range empty = attn__score_visible(&none, 0, LEN_Q);
+    const attn__key_range full = attn__score_visible(&all, 0, LEN_Q);
+    assert_int_equal(empty.begin, empty.end);
+    assert_int_equal(full.begin, 0);
+    assert_int_equal(full.end, LEN_K);
+  }
+}
+
+/* A tile of two heads and some queries and keys, with a gap after each row. */
+static void check_edit(const attn__problem *problem, attn__score_tile tile) {
+  float scores[2 * LEN_Q * (LEN_K + 3)];
+  int masked = 0;
+  tile.scores = scores;
+  tile.stride = tile.keys + 3;
+  const int64_t numbers = tile.heads * tile.queries * tile.stride;
+  for (int64_t n = 0; n < numbers; n++) scores[n] = n % 5 == 0 ? NAN : (float)n;
+  const int32_t result = attn__score_edit(problem, &tile);
+  for (int64_t n = 0; n < numbers; n++) {
+    const int64_t c = n % tile.stride, i = tile.first_query + n / tile.stride % tile.queries;
+    const int hidden = c < tile.keys && !sees(problem, i, tile.first_key + c);
+    const float before = n % 5 == 0 ? NAN : (float)n;
+    masked |= hidden;
+    assert_int_equal(ulps_between(scores[n], hidden ? -INFINITY : before), 0);
+  }
+  assert_int_equal(result, masked);
+}
+
+static void test_edit(void **state) {
+  (void)state;
+  for (int64_t offset = -LEN_Q - 2; offset <= LEN_K + 2; offset++) {
+    const attn__problem problem = causal_problem(offset);
+    for (int64_t query = 0; query < LEN_Q; query++)
+      for (int64_t queries = 1; query + queries <= LEN_Q; queries++)
+        for (int64_t key = 0; key < LEN_K; key++)
+          for (int64_t keys = 1; key + keys <= LEN_K; keys++)
+            check_edit(
+                &problem,
+                (attn__score_tile){
+                    .heads = 2, .first_query = query, .queries = queries, .first_key = key, .keys = keys});
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_sees),
+      cmocka_unit_test(test_visible),
+      cmocka_unit_test(test_visible_at_the_ends_of_the_range),
+      cmocka_unit_test(test_edit),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
