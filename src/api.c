@@ -137,7 +137,7 @@ static int32_t check_flags(const attn__check *check, const attn_args *args) {
 /* Checks the arrays, and sets where each is. */
 static int32_t resolve_arrays(const attn__check *check, const attn_args *args, attn__problem *problem) {
   const int64_t batch = problem->batch, heads_q = problem->heads_q, len_q = problem->len_q;
-  const int64_t heads_kv = problem->heads_kv, len_k = batch * heads_q * len_q == 0 ? 0 : problem->len_k;
+  const int64_t heads_kv = problem->heads_kv, len_k = !batch || !heads_q || !len_q ? 0 : problem->len_k;
   const attn__array query = {"query", args->query, args->query_strides, batch,
                              heads_q, len_q,       problem->dim,        0};
   const attn__array key = {"key", args->key, args->key_strides, batch, heads_kv, len_k, problem->dim, 0};

@@ -3,7 +3,6 @@
 #include "softmax.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base.h"
 
@@ -33,7 +32,7 @@ static void softmax_row(const softmax_job *job, int64_t r) {
   for (int64_t c = 0; c < cols; c += PIECE)
     sum += kernels->exp_sum(attn__min(PIECE, cols - c), input + c, max == -INFINITY ? 0 : max, output + c);
   if (sum == 0)
-    memset(output, 0, (size_t)cols * sizeof *output);
+    for (int64_t c = 0; c < cols; c++) output[c] = 0;
   else
     kernels->divide(cols, output, (float)sum, output);
   if (problem->lse) problem->lse[r] = sum == 0 ? -INFINITY : (float)(max + log(sum));

@@ -183,6 +183,16 @@ int count_threads_at_rest(int expected) {
   return count_threads();
 }
 
+int children_may_start_threads(void) {
+#ifdef __SANITIZE_THREAD__
+  return 0;
+#elif defined(__has_feature)
+  return !__has_feature(thread_sanitizer);
+#else
+  return 1;
+#endif
+}
+
 int succeeds_in_child(int (*work)(void *argument), void *argument) {
   int status = 0;
   fflush(NULL);

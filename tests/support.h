@@ -88,6 +88,9 @@ int count_threads(void);
 /* As count_threads, but gives those that have ended up to a second to be gone: down to expected. */
 int count_threads_at_rest(int expected);
 
+/* 1 if a forked child may start threads: not under the thread sanitizer. */
+int children_may_start_threads(void);
+
 /* Runs work(argument) in a forked child; 1 if it returns 1 there within a minute. */
 int succeeds_in_child(int (*work)(void *argument), void *argument);
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "case.h"
 
@@ -122,5 +123,9 @@ int main(void) {
       cmocka_unit_test(test_forks),
       cmocka_unit_test(test_forks_while_another_thread_calls),
   };
+  if (!children_may_start_threads()) {
+    puts("SKIPPED: the thread sanitizer does not follow threads into a child");
+    return SUPPORT_SKIPPED;
+  }
   return cmocka_run_group_tests(tests, compute_expected, forget_expected);
 }

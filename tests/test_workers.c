@@ -171,6 +171,7 @@ static int only_end(void *argument) {
 
 static void test_fork(void **state) {
   (void)state;
+  if (!children_may_start_threads()) skip();
   attn__workers *workers = make_pool(3);
   assert_true(succeeds_in_child(use_and_end, workers)); /* before it is started */
   assert_true(run_and_check(workers, 3));
