@@ -1,7 +1,6 @@
-/* api.c - every exported function of a context: check, default, resolve to a problem, run.
+/* api.c - every exported function: check, resolve, run.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,15 +8,17 @@
 #include "base.h"
 #include "check.h"
 #include "context.h"
+#include "linear.h"
+#include "local.h"
+#include "merge.h"
 #include "plan.h"
 #include "problem.h"
+#include "resolve.h"
+#include "self.h"
 #include "softmax.h"
 #include "tiled.h"
 
-enum {
-  MOST_THREADS = 1024,
-  LARGEST_DIM = 1 << 16, /* scratch grows with it */
-};
+enum { MOST_THREADS = 1024 };
 
 /* The sentence of a failure that has no context to keep it. */
 static _Thread_local char thread_error[ATTN__SENTENCE_SIZE];
@@ -109,76 +110,35 @@ static int32_t end(attn_context *context, int32_t status) {
   return status;
 }
 
-static int32_t check_sizes(const attn__check *check, const attn_args *args) {
-  if (!attn__check_range(check, "batch", args->batch, 0, INT64_MAX)) return 0;
-  if (!attn__check_range(check, "heads_q", args->heads_q, 0, INT64_MAX)) return 0;
-  if (!attn__check_range(check, "heads_kv", args->heads_kv, 0, INT64_MAX)) return 0;
-  if (!attn__check_range(check, "len_q", args->len_q, 0, INT64_MAX)) return 0;
-  if (!attn__check_range(check, "len_k", args->len_k, 0, INT64_MAX)) return 0;
-  if (!attn__check_range(check, "dim", args->dim, 1, LARGEST_DIM)) return 0;
-  if (!attn__check_range(check, "dim_v", args->dim_v, 0, LARGEST_DIM)) return 0;
-  if (args->heads_kv && args->heads_q % args->heads_kv)
-    return attn__check_fail(check,
-                            "heads_q: expected a multiple of heads_kv, which is %" PRId64 ", got %" PRId64,
-                            args->heads_kv, args->heads_q);
-  return 1;
+/* What a call on these arguments needs beyond them. */
+static uint64_t scratch_bytes(const attn_context *context, const attn__problem *problem,
+                              const attn__plan *plan) {
+  return attn__plan_scratch(plan) + attn__local_scratch(problem, attn__context_strands(context));
 }
 
-static int32_t check_flags(const attn__check *check, const attn_args *args) {
-  if (!attn__check_scale(check, args->has_scale, args->scale)) return 0;
-  if (!attn__check_range(check, "causal", args->causal, 0, 1)) return 0;
-  if (!attn__check_range(check, "reserved", args->reserved, 0, 0)) return 0;
-  if (!args->causal && args->causal_offset)
-    return attn__check_fail(check, "causal_offset: expected 0 where causal is 0, got %" PRId64,
-                            args->causal_offset);
-  return 1;
+/* The context's scratch; NULL and a sentence if it cannot be had. */
+static char *take_scratch(attn_context *context, uint64_t bytes) {
+  static char nothing[1];
+  char *scratch = bytes > 0 ? attn__context_scratch(context, bytes) : nothing;
+  if (!scratch)
+    attn__check_fail(&(attn__check){context->error},
+                     "memory: the allocator has none for %" PRIu64 " bytes of scratch", bytes);
+  return scratch;
 }
 
-/* Checks the arrays, and sets where each is. */
-static int32_t resolve_arrays(const attn__check *check, const attn_args *args, attn__problem *problem) {
-  const int64_t batch = problem->batch, heads_q = problem->heads_q, len_q = problem->len_q;
-  const int64_t heads_kv = problem->heads_kv, len_k = !batch || !heads_q || !len_q ? 0 : problem->len_k;
-  const attn__array query = {"query", args->query, args->query_strides, batch,
-                             heads_q, len_q,       problem->dim,        0};
-  const attn__array key = {"key", args->key, args->key_strides, batch, heads_kv, len_k, problem->dim, 0};
-  const attn__array value = {"value",  args->value, args->value_strides, batch,
-                             heads_kv, len_k,       problem->dim_v,      0};
-  const attn__array output = {"output", args->output, args->output_strides, batch,
-                              heads_q,  len_q,        problem->dim_v,       1};
-  const attn__array weights = {
-      "weights", args->weights, args->weights_strides, batch, heads_q, len_q, len_k, 1};
-  const attn__array lse = {"lse", args->lse, args->lse_strides, batch, heads_q, len_q, 1, 1};
-  problem->query.data = args->query;
-  problem->key.data = args->key;
-  problem->value.data = args->value;
-  problem->output.data = args->output;
-  problem->weights.data = args->weights;
-  problem->lse.data = args->lse;
-  return attn__check_array(check, &query, &problem->query.strides) &&
-         attn__check_array(check, &key, &problem->key.strides) &&
-         attn__check_array(check, &value, &problem->value.strides) &&
-         attn__check_array(check, &output, &problem->output.strides) &&
-         (!args->weights || attn__check_array(check, &weights, &problem->weights.strides)) &&
-         (!args->lse || attn__check_array(check, &lse, &problem->lse.strides));
+/* Attention in scratch that is large enough. */
+static void attend(attn_context *context, attn__problem *problem, const attn__plan *plan, char *scratch) {
+  if (!plan->empty && problem->predict_matrix)
+    attn__local_predict(context, problem, scratch + attn__plan_scratch(plan));
+  attn__tiled_run(context, problem, plan, scratch);
 }
 
-/* From a caller's struct to a problem. */
-static int32_t resolve(const attn__check *check, const attn_args *given, attn__problem *problem) {
-  attn_args args = {0};
-  if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
-  if (!check_sizes(check, &args) || !check_flags(check, &args)) return 0;
-  *problem = (attn__problem){.batch = args.batch,
-                             .heads_q = args.heads_q,
-                             .len_q = args.len_q,
-                             .len_k = args.len_k,
-                             .dim = args.dim,
-                             .causal = args.causal,
-                             .causal_offset = args.causal_offset};
-  problem->heads_kv = args.heads_kv ? args.heads_kv : args.heads_q;
-  problem->group = problem->heads_kv ? problem->heads_q / problem->heads_kv : 1;
-  problem->dim_v = args.dim_v ? args.dim_v : args.dim;
-  problem->scale = args.has_scale ? args.scale : (float)(1 / sqrt((double)args.dim));
-  return resolve_arrays(check, &args, problem);
+static int32_t run(attn_context *context, attn__problem *problem) {
+  const attn__plan plan = attn__plan_make(problem, attn__context_strands(context));
+  char *scratch = take_scratch(context, scratch_bytes(context, problem, &plan));
+  if (!scratch) return ATTN_ERROR_MEMORY;
+  attend(context, problem, &plan, scratch);
+  return ATTN_OK;
 }
 
 int32_t attn_global(attn_context *context, const attn_args *args) {
@@ -186,15 +146,44 @@ int32_t attn_global(attn_context *context, const attn_args *args) {
   if (status != ATTN_OK) return status;
   const attn__check check = {context->error};
   attn__problem problem;
-  if (!resolve(&check, args, &problem)) return end(context, ATTN_ERROR_ARGUMENT);
-  const attn__plan plan = attn__plan_make(&problem, attn__context_strands(context));
-  void *scratch = attn__context_scratch(context, attn__plan_scratch(&plan));
-  if (!scratch && attn__plan_scratch(&plan) > 0) {
-    attn__check_fail(&check, "memory: the allocator has none for %" PRIu64 " bytes of scratch",
-                     attn__plan_scratch(&plan));
-    return end(context, ATTN_ERROR_MEMORY);
+  if (!attn__resolve_args(&check, args, &problem)) return end(context, ATTN_ERROR_ARGUMENT);
+  if (problem.centers.data || problem.predict_matrix) {
+    attn__check_fail(&check, "%s: expected NULL, as only attn_local takes it, got a pointer",
+                     problem.centers.data ? "centers" : "predict_matrix");
+    return end(context, ATTN_ERROR_ARGUMENT);
   }
-  attn__tiled_run(context, &problem, &plan, scratch);
+  return end(context, run(context, &problem));
+}
+
+int32_t attn_local(attn_context *context, const attn_args *args) {
+  int32_t status = begin(context);
+  if (status != ATTN_OK) return status;
+  const attn__check check = {context->error};
+  attn__problem problem;
+  if (!attn__resolve_args(&check, args, &problem)) return end(context, ATTN_ERROR_ARGUMENT);
+  if (!problem.has_window) {
+    attn__check_fail(&check, "has_window: expected 1, as attn_local needs a window, got 0");
+    return end(context, ATTN_ERROR_ARGUMENT);
+  }
+  return end(context, run(context, &problem));
+}
+
+int32_t attn_self(attn_context *context, const attn_self_args *args) {
+  int32_t status = begin(context);
+  if (status != ATTN_OK) return status;
+  const attn__check check = {context->error};
+  attn__self_problem self;
+  if (!attn__resolve_self(&check, args, &self)) return end(context, ATTN_ERROR_ARGUMENT);
+  const int64_t strands = attn__context_strands(context);
+  const attn__plan plan = attn__plan_make(&self.attention, strands);
+  uint64_t steps = scratch_bytes(context, &self.attention, &plan);
+  if (steps < attn__linear_scratch(strands)) steps = attn__linear_scratch(strands);
+  const attn__self_layout layout = attn__self_lay_out(&self, steps);
+  char *scratch = take_scratch(context, (uint64_t)layout.bytes);
+  if (!scratch) return end(context, ATTN_ERROR_MEMORY);
+  attn__self_project(context, &self, &layout, scratch);
+  attend(context, &self.attention, &plan, scratch + layout.strands);
+  attn__self_finish(context, &self, &layout, scratch);
   return end(context, ATTN_OK);
 }
 
@@ -213,10 +202,10 @@ int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *ou
   if (status != ATTN_OK) return status;
   const attn__check check = {context->error};
   attn__problem problem;
-  if (!attn__check_results(&check, "plan", out, sizeof *out) || !resolve(&check, args, &problem))
+  if (!attn__check_results(&check, "plan", out, sizeof *out) || !attn__resolve_args(&check, args, &problem))
     return end(context, ATTN_ERROR_ARGUMENT);
   const attn__plan plan = attn__plan_make(&problem, attn__context_strands(context));
-  const attn_plan filled = (attn_plan){.scratch_bytes = attn__plan_scratch(&plan),
+  const attn_plan filled = (attn_plan){.scratch_bytes = scratch_bytes(context, &problem, &plan),
                                        .threads = attn__max(plan.strands, 1),
                                        .tasks = plan.tasks,
                                        .tile_q = plan.tile_q * plan.tile_heads,
@@ -300,4 +289,55 @@ int32_t attn_describe(const attn_context *context, attn_info *out) {
 
 const char *attn_description(const attn_context *context) {
   return context ? context->description : "";
+}
+
+/* The arrays of one kind that every part has: the list, and each array by its shape. */
+static int32_t resolve_parts(const attn__check *check, const attn__array *shape, const float *const *arrays,
+                             int64_t parts, attn__strides *strides) {
+  attn__array array = *shape;
+  if (!arrays) return attn__check_fail(check, "%s: expected a pointer to pointers, got NULL", array.name);
+  for (int64_t part = 0; part < parts; part++) {
+    array.data = arrays[part];
+    if (!attn__check_array(check, &array, strides)) return 0;
+  }
+  return 1;
+}
+
+static int32_t resolve_merge(const attn__check *check, const attn_merge_args *given,
+                             attn__merge_problem *problem) {
+  attn_merge_args args = {0};
+  if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
+  if (!attn__check_range(check, "parts", args.parts, 1, INT32_MAX)) return 0;
+  if (!attn__check_range(check, "batch", args.batch, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "heads", args.heads, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "len_q", args.len_q, 0, INT64_MAX)) return 0;
+  if (!attn__check_range(check, "dim_v", args.dim_v, 1, INT32_MAX)) return 0;
+  const int64_t b = args.batch, h = args.heads, n = args.len_q;
+  *problem = (attn__merge_problem){.parts = args.parts,
+                                   .batch = b,
+                                   .heads = h,
+                                   .len_q = n,
+                                   .dim_v = args.dim_v,
+                                   .outputs = args.outputs,
+                                   .lses = args.lses};
+  problem->output.data = args.output;
+  problem->lse.data = args.lse;
+  const attn__array outputs = {"outputs", NULL, args.outputs_strides, b, h, n, args.dim_v, 0};
+  const attn__array lses = {"lses", NULL, args.lses_strides, b, h, n, 1, 0};
+  const attn__array output = {"output", args.output, args.output_strides, b, h, n, args.dim_v, 1};
+  const attn__array lse = {"lse", args.lse, args.lse_strides, b, h, n, 1, 1};
+  return resolve_parts(check, &outputs, args.outputs, args.parts, &problem->outputs_strides) &&
+         resolve_parts(check, &lses, args.lses, args.parts, &problem->lses_strides) &&
+         attn__check_array(check, &output, &problem->output.strides) &&
+         (!args.lse || attn__check_array(check, &lse, &problem->lse.strides));
+}
+
+int32_t attn_merge(attn_context *context, const attn_merge_args *args) {
+  int32_t status = begin(context);
+  if (status != ATTN_OK) return status;
+  const attn__check check = {context->error};
+  attn__merge_problem problem;
+  if (!resolve_merge(&check, args, &problem)) return end(context, ATTN_ERROR_ARGUMENT);
+  attn__merge_run(context, &problem);
+  return end(context, ATTN_OK);
 }

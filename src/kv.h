@@ -12,7 +12,7 @@ typedef struct attn__matrix {
   int64_t stride;
 } attn__matrix;
 
-/* Which tile: keys [first, first + count) of key head h of batch entry b. */
+/* Which tile: rows [first, first + count) of key head h of batch entry b, as they stand in the arrays. */
 typedef struct attn__kv_tile {
   int64_t b, h, first, count;
 } attn__kv_tile;

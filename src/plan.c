@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "plan.h"
 
+#include "attn/attn.h"
 #include "base.h"
 #include "score.h"
 
@@ -70,6 +71,8 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem) {
   int64_t *bytes = &plan->scratch.bytes;
   plan->scratch.queries = append(bytes, rows * problem->dim, size);
   plan->scratch.outputs = append(bytes, rows * problem->dim_v, size);
+  plan->scratch.raw =
+      append(bytes, problem->score_function == ATTN_SCORE_GENERAL ? tile_rows * problem->dim : 0, size);
   plan->scratch.scores = append(bytes, tile_rows * plan->tile_k, size);
   plan->scratch.keys = append(bytes, problem->dim * plan->tile_k, size);
   plan->scratch.values = append(bytes, plan->tile_k * problem->dim_v, size);
@@ -77,12 +80,21 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem) {
   plan->scratch.sums = append(bytes, rows, sizeof(double));
 }
 
+/* 1 if surely no query of a batch entry sees a key. */
+static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
+  const attn__sequence sequence = attn__sequence_of(problem, b);
+  if (sequence.len_q == 0 || sequence.len_k == 0) return 1;
+  if (problem->centers.data || problem->predict_matrix) return 0;
+  const attn__score_tile all = {.b = b, .heads = 1, .queries = problem->len_q};
+  const attn__key_range seen = attn__score_visible(problem, &all);
+  return seen.begin == seen.end;
+}
+
 attn__plan attn__plan_make(const attn__problem *problem, int64_t threads) {
   attn__plan plan = {.empty = 1};
   if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return plan;
-  attn__key_range seen = attn__score_visible(problem, 0, problem->len_q);
-  if (seen.begin == seen.end) return plan;
-  plan.empty = 0;
+  for (int64_t b = 0; plan.empty && b < problem->batch; b++) plan.empty = sees_nothing(problem, b);
+  if (plan.empty) return plan;
   choose_tiles(&plan, problem);
   choose_blocks(&plan, problem, threads);
   lay_out_scratch(&plan, problem);

@@ -22,6 +22,7 @@ typedef struct attn__plan {
   struct {
     int64_t queries; /* block rows x dim: scaled */
     int64_t outputs; /* block rows x dim_v: not yet divided by the sum */
+    int64_t raw;     /* tile rows x dim: queries before the weight of the general score */
     int64_t scores;  /* tile rows x tile_k */
     int64_t keys;    /* dim x tile_k: transposed */
     int64_t values;  /* tile_k x dim_v: where they cannot be used in place */

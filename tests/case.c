@@ -46,7 +46,7 @@ void case_open(attention_case *c, const case_spec *spec, random_source *source) 
                                  .has_scale = spec->has_scale,
                                  .scale = spec->scale,
                                  .causal = spec->causal,
-                                 .causal_offset = spec->causal_offset}};
+                                 .offset = spec->causal_offset}};
   open_tensors(c, spec, source);
   c->args.query = c->query.first;
   c->args.key = c->key.first;

@@ -52,7 +52,7 @@ static const float *value_row(const attn_args *args, int64_t b, int64_t h, int64
 }
 
 int naive_sees(const attn_args *args, int64_t i, int64_t j) {
-  return !args->causal || j - i <= args->causal_offset;
+  return !args->causal || j - i <= args->offset;
 }
 
 static double scale_of(const attn_args *args) {

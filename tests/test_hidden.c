@@ -49,7 +49,7 @@ static void assert_same_where_hidden(const attention_case *a, const attention_ca
   int64_t different = 0;
   for (int64_t batch = 0; batch < a->args.batch; batch++)
     for (int64_t h = 0; h < a->args.heads_q; h++)
-      for (int64_t i = 0; i < a->args.len_q && i + a->args.causal_offset < first; i++) {
+      for (int64_t i = 0; i < a->args.len_q && i + a->args.offset < first; i++) {
         different += count_different(a->output.width, tensor_row(&a->output, batch, h, i),
                                      tensor_row(&b->output, batch, h, i));
         different += count_different(a->weights.width, tensor_row(&a->weights, batch, h, i),
@@ -257,7 +257,7 @@ static void test_nothing_is_read_where_nobody_sees(void **state) {
                           .len_k = 100,
                           .dim = WIDTH,
                           .causal = 1,
-                          .causal_offset = -3,
+                          .offset = -3,
                           .query = forbidden.data,
                           .key = forbidden.data,
                           .value = forbidden.data,

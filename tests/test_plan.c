@@ -21,10 +21,13 @@ static attn__problem random_problem(random_source *source) {
                            .len_q = random_size(source),
                            .len_k = random_size(source),
                            .dim = random_between(source, 1, 600),
-                           .dim_v = random_between(source, 1, 600)};
+                           .dim_v = random_between(source, 1, 600),
+                           .window_left = ATTN__UNBOUNDED,
+                           .window_right = ATTN__UNBOUNDED,
+                           .window_dilation = 1};
   problem.heads_q = problem.heads_kv * problem.group;
   problem.causal = random_once_in(source, 2);
-  if (problem.causal) problem.causal_offset = random_between(source, -problem.len_q, problem.len_k);
+  if (problem.causal) problem.offset = random_between(source, -problem.len_q, problem.len_k);
   return problem;
 }
 
@@ -69,7 +72,8 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
 }
 
 static void check_plan(const attn__problem *problem) {
-  const attn__key_range seen = attn__score_visible(problem, 0, problem->len_q);
+  const attn__score_tile all = {.heads = 1, .queries = problem->len_q};
+  const attn__key_range seen = attn__score_visible(problem, &all);
   const attn__plan one = attn__plan_make(problem, 1);
   assert_int_equal(one.empty, seen.begin == seen.end);
   if (one.empty) {
@@ -119,15 +123,24 @@ static void test_tiles_depend_on_the_shape_of_a_head_group(void **state) {
 
 static void test_empty_problems(void **state) {
   (void)state;
-  const attn__problem full = {
-      .batch = 2, .heads_q = 2, .heads_kv = 2, .group = 1, .len_q = 5, .len_k = 5, .dim = 4, .dim_v = 4};
+  const attn__problem full = {.batch = 2,
+                              .heads_q = 2,
+                              .heads_kv = 2,
+                              .group = 1,
+                              .len_q = 5,
+                              .len_k = 5,
+                              .dim = 4,
+                              .dim_v = 4,
+                              .window_left = ATTN__UNBOUNDED,
+                              .window_right = ATTN__UNBOUNDED,
+                              .window_dilation = 1};
   attn__problem empty[5] = {full, full, full, full, full};
   empty[0].batch = 0;
   empty[1].heads_q = empty[1].heads_kv = 0;
   empty[2].len_q = 0;
   empty[3].len_k = 0;
   empty[4].causal = 1;
-  empty[4].causal_offset = -5;
+  empty[4].offset = -5;
   assert_int_equal(attn__plan_make(&full, 4).empty, 0);
   for (size_t n = 0; n < COUNT_OF(empty); n++) {
     const attn__plan plan = attn__plan_make(&empty[n], 4);

@@ -74,6 +74,22 @@ static void check_refused(attn_context *context, attention_case *c, const attn_a
   assert_string_equal(attn_last_error(context), "");
 }
 
+/* Each of these spoils the plain arguments. */
+static void check_all_refused(const spoiled_field *fields, size_t count) {
+  attn_context *context = context_with_threads(2);
+  random_source source = random_seeded(support_seed());
+  attention_case c;
+  case_open(&c, &plain, &source);
+  for (size_t n = 0; n < count; n++) {
+    attn_args args = c.args;
+    spoil(&args, &fields[n]);
+    check_refused(context, &c, &args, fields[n].word);
+  }
+  case_check(&c, 4e-6);
+  case_close(&c);
+  attn_destroy(context);
+}
+
 static void test_refused_arguments(void **state) {
   (void)state;
   const int64_t rows_overlap[3] = {1000, 100, 6}, heads_overlap[3] = {1000, 20, 8};
@@ -106,8 +122,6 @@ static void test_refused_arguments(void **state) {
       ARGS(scale, BITS(-INFINITY)),
       ARGS(causal, 2),
       ARGS(causal, -1),
-      SPOILED(attn_args, causal, "causal_offset", 0),
-      ARGS(reserved, 1),
       SPOILED(attn_args, output_strides, "output", ADDRESS(rows_overlap)),
       SPOILED(attn_args, output_strides, "output", ADDRESS(heads_overlap)),
       SPOILED(attn_args, output_strides, "output", ADDRESS(batches_overlap)),
@@ -124,19 +138,47 @@ static void test_refused_arguments(void **state) {
       SPOILED(attn_args, size, "args", 5000),
       SPOILED(attn_args, size, "args", -1),
   };
-  attn_context *context = context_with_threads(2);
-  random_source source = random_seeded(support_seed());
-  attention_case c;
-  case_open(&c, &plain, &source);
-  for (size_t n = 0; n < COUNT_OF(fields); n++) {
-    attn_args args = c.args;
-    spoil(&args, &fields[n]);
-    check_refused(context, &c, &args, fields[n].word);
-  }
-  check_refused(context, &c, NULL, "args");
-  case_check(&c, 4e-6);
-  case_close(&c);
-  attn_destroy(context);
+  check_all_refused(fields, COUNT_OF(fields));
+}
+
+static void test_refused_rules(void **state) {
+  (void)state;
+  const int64_t fitting[3] = {0, 1, 2}, too_long[3] = {0, 7, 14}, falling[3] = {3, 1, 2};
+  const int64_t least[2] = {INT64_MIN, 1};
+  const spoiled_field fields[] = {
+      ARGS(has_window, 2),
+      ARGS(has_window, -1),
+      SPOILED(attn_args, window_left, "has_window", 1),
+      SPOILED(attn_args, window_right, "has_window", -1),
+      SPOILED(attn_args, window_prefix, "has_window", 1),
+      SPOILED(attn_args, window_dilation, "has_window", 2),
+      ARGS(softcap, BITS(-1.0f)),
+      ARGS(softcap, BITS(NAN)),
+      ARGS(softcap, BITS(INFINITY)),
+      ARGS(scores_stage, -1),
+      ARGS(scores_stage, 3),
+      SPOILED(attn_args, offsets, "offset", ADDRESS(fitting)),
+      ARGS(lengths_q, ADDRESS(too_long)),
+      ARGS(lengths_k, ADDRESS(too_long)),
+      ARGS(lengths_k, ADDRESS(least)),
+      ARGS(starts_q, ADDRESS(too_long)),
+      ARGS(starts_k, ADDRESS(least)),
+      ARGS(starts_k, ADDRESS(falling)),
+      SPOILED(attn_args, centers, "has_window", ADDRESS(fitting)),
+      SPOILED(attn_args, predict_matrix, "predict_dim", ADDRESS(fitting)),
+      ARGS(predict_dim, 1),
+      ARGS(sigma, BITS(1.0f)),
+      ARGS(sigma, BITS(-1.0f)),
+      ARGS(score_function, -1),
+      ARGS(score_function, 3),
+      SPOILED(attn_args, score_function, "score_weight", 1),
+      ARGS(score_weight, ADDRESS(fitting)),
+      ARGS(norm, -1),
+      ARGS(norm, 4),
+      ARGS(norm_epsilon, BITS(-1.0f)),
+      ARGS(norm_epsilon, BITS(NAN)),
+  };
+  check_all_refused(fields, COUNT_OF(fields));
 }
 
 /* Sizes whose product is above what memory, or int64_t, can hold. */
@@ -331,10 +373,15 @@ static void test_refused_results(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_refused_arguments), cmocka_unit_test(test_refused_sizes),
-      cmocka_unit_test(test_empty_calls),       cmocka_unit_test(test_refused_softmax_arguments),
-      cmocka_unit_test(test_refused_options),   cmocka_unit_test(test_refused_environment),
-      cmocka_unit_test(test_no_context),        cmocka_unit_test(test_refused_results),
+      cmocka_unit_test(test_refused_arguments),
+      cmocka_unit_test(test_refused_rules),
+      cmocka_unit_test(test_refused_sizes),
+      cmocka_unit_test(test_empty_calls),
+      cmocka_unit_test(test_refused_softmax_arguments),
+      cmocka_unit_test(test_refused_options),
+      cmocka_unit_test(test_refused_environment),
+      cmocka_unit_test(test_no_context),
+      cmocka_unit_test(test_refused_results),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

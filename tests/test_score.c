@@ -18,11 +18,14 @@ static attn__problem causal_problem(int64_t offset) {
                          .dim = 1,
                          .dim_v = 1,
                          .causal = 1,
-                         .causal_offset = offset};
+                         .window_left = ATTN__UNBOUNDED,
+                         .window_right = ATTN__UNBOUNDED,
+                         .window_dilation = 1,
+                         .offset = offset};
 }
 
 static int sees(const attn__problem *problem, int64_t i, int64_t j) {
-  return !problem->causal || j - i <= problem->causal_offset;
+  return !problem->causal || j - i <= problem->offset;
 }
 
 static void test_sees(void **state) {
@@ -31,13 +34,18 @@ static void test_sees(void **state) {
     const attn__problem problem = causal_problem(offset);
     for (int64_t i = 0; i < LEN_Q; i++)
       for (int64_t j = 0; j < LEN_K; j++)
-        assert_int_equal(attn__score_sees(&problem, i, j), sees(&problem, i, j));
+        assert_int_equal(attn__score_sees(&problem, 0, 0, i, j), sees(&problem, i, j));
   }
+}
+
+static attn__key_range visible_of(const attn__problem *problem, int64_t first, int64_t count) {
+  const attn__score_tile tile = {.heads = 1, .first_query = first, .queries = count};
+  return attn__score_visible(problem, &tile);
 }
 
 /* The smallest range with all visible keys of queries [first, first + count). */
 static void check_visible(const attn__problem *problem, int64_t first, int64_t count) {
-  const attn__key_range range = attn__score_visible(problem, first, count);
+  const attn__key_range range = visible_of(problem, first, count);
   int64_t begin = -1, end = 0;
   for (int64_t j = 0; j < LEN_K; j++)
     for (int64_t i = first; i < first + count; i++)
@@ -71,8 +79,8 @@ static void test_visible_at_the_ends_of_the_range(void **state) {
   const int64_t seen[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, LEN_K};
   for (size_t n = 0; n < COUNT_OF(hidden); n++) {
     const attn__problem none = causal_problem(hidden[n]), all = causal_problem(seen[n]);
-    const attn__key_range empty = attn__score_visible(&none, 0, LEN_Q);
-    const attn__key_range full = attn__score_visible(&all, 0, LEN_Q);
+    const attn__key_range empty = visible_of(&none, 0, LEN_Q);
+    const attn__key_range full = visible_of(&all, 0, LEN_Q);
     assert_int_equal(empty.begin, empty.end);
     assert_int_equal(full.begin, 0);
     assert_int_equal(full.end, LEN_K);
@@ -87,7 +95,7 @@ static void check_edit(const attn__problem *problem, attn__score_tile tile) {
   tile.stride = tile.keys + 3;
   const int64_t numbers = tile.heads * tile.queries * tile.stride;
   for (int64_t n = 0; n < numbers; n++) scores[n] = n % 5 == 0 ? NAN : (float)n;
-  const int32_t result = attn__score_edit(problem, &tile);
+  const int32_t result = attn__score_edit(problem, &attn__kernels_reference, &tile);
   for (int64_t n = 0; n < numbers; n++) {
     const int64_t c = n % tile.stride, i = tile.first_query + n / tile.stride % tile.queries;
     const int hidden = c < tile.keys && !sees(problem, i, tile.first_key + c);

@@ -6,13 +6,17 @@
 #include <attn/attn.h>
 #include <stdbool.h>
 
-/* The floating-point operations that the problem asks for: 2 (D + Dv) for each key that a query sees. */
+/* The floating-point operations that a valid problem asks for: 2 (D + Dv) for each key that a query sees by
+ * its position (causal rule, window, lengths), whatever masks and biases say. A window around a center,
+ * which may be anywhere, counts as one that lies among the keys as far as they suffice. */
 double attend_flops(const attn_args *args);
 
-/* Computes a problem of dense arrays, every size given. With show_progress, long work is split into
- * slices of (batch, key head), which gives the same bits, and a bar moves between them. *plan is the
- * library's plan for the whole, *seconds the time of the computation. Returns EXIT_OK, or reports the
- * error and returns EXIT_LIBRARY. */
+/* Computes a problem by attn_local if it has a window, else by attn_global. Every size is given; query, key,
+ * value, output, weights, lse, scores and centers are dense; mask and bias have strides; one offset holds
+ * for all, and nothing is packed. With show_progress, long work is split into slices of batch entries and
+ * key heads, which gives the same bits, and a bar moves between them. *plan is the library's plan for the
+ * whole, *seconds the time of the computation. Returns EXIT_OK, or reports the error and returns
+ * EXIT_LIBRARY. */
 int attend(attn_context *context, const attn_args *args, bool show_progress, attn_plan *plan,
            double *seconds);
 

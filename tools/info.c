@@ -1,6 +1,8 @@
 /* info.c - attn info: what the library is made of on this machine.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "commands.h"
@@ -49,27 +51,37 @@ static void print_json(const attn_info *info) {
   printf("\n  \"threads\": %" PRId64 "\n}\n", info->threads);
 }
 
+typedef struct info_options {
+  library_options library;
+  bool json;
+} info_options;
+
+static const option options_table[] = {
+    {.name = "--json", .kind = OPTION_FLAG, .field = offsetof(info_options, json)},
+    {.name = "--threads",
+     .kind = OPTION_INTEGER,
+     .field = offsetof(info_options, library.threads),
+     .high = LIBRARY_MAX_THREADS},
+    {.name = "--engine",
+     .kind = OPTION_WORD,
+     .field = offsetof(info_options, library.engine),
+     .words = library_engines},
+    {.name = "--isa",
+     .kind = OPTION_WORD,
+     .field = offsetof(info_options, library.isa),
+     .words = library_isas},
+    {.name = NULL},
+};
+
 int info_command(char **arguments) {
-  library_options options = {0};
-  bool json = false;
-  const option table[] = {
-      {.name = "--json", .kind = OPTION_FLAG, .variable = &json},
-      {.name = "--threads",
-       .kind = OPTION_INTEGER,
-       .variable = &options.threads,
-       .low = 0,
-       .high = LIBRARY_MAX_THREADS},
-      {.name = "--engine", .kind = OPTION_WORD, .variable = &options.engine, .words = library_engines},
-      {.name = "--isa", .kind = OPTION_WORD, .variable = &options.isa, .words = library_isas},
-      {.name = NULL},
-  };
-  int code = options_read(table, arguments, NULL);
+  info_options options = {0};
+  int code = options_read(options_table, &options, arguments, NULL);
   if (code != EXIT_OK) return code;
   attn_context *context;
   attn_info info;
-  code = library_open(&context, &info, &options);
+  code = library_open(&context, &info, &options.library);
   if (code != EXIT_OK) return code;
-  if (json)
+  if (options.json)
     print_json(&info);
   else
     print_text(&info);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
 #include <math.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,19 +53,20 @@ typedef struct map_inputs {
   picture strip;
 } map_inputs;
 
+static const option options_table[] = {
+    {.name = "--output", .brief = "-o", .kind = OPTION_TEXT, .field = offsetof(map_options, output)},
+    {.name = "--title", .kind = OPTION_TEXT, .field = offsetof(map_options, title)},
+    {.name = "--batch", .kind = OPTION_INTEGER, .field = offsetof(map_options, batch), .high = INT64_MAX},
+    {.name = "--heads", .kind = OPTION_TEXT, .field = offsetof(map_options, heads)},
+    {.name = "--max", .kind = OPTION_MAGNITUDE, .field = offsetof(map_options, top)},
+    {.name = "--labels-q", .kind = OPTION_TEXT, .field = offsetof(map_options, labels_q)},
+    {.name = "--labels-k", .kind = OPTION_TEXT, .field = offsetof(map_options, labels_k)},
+    {.name = "--image", .kind = OPTION_TEXT, .field = offsetof(map_options, image)},
+    {.name = NULL},
+};
+
 static int read_options(map_options *options, char **arguments) {
-  const option table[] = {
-      {.name = "--output", .brief = "-o", .kind = OPTION_TEXT, .variable = &options->output},
-      {.name = "--title", .kind = OPTION_TEXT, .variable = &options->title},
-      {.name = "--batch", .kind = OPTION_INTEGER, .variable = &options->batch, .low = 0, .high = INT64_MAX},
-      {.name = "--heads", .kind = OPTION_TEXT, .variable = &options->heads},
-      {.name = "--max", .kind = OPTION_MAGNITUDE, .variable = &options->top},
-      {.name = "--labels-q", .kind = OPTION_TEXT, .variable = &options->labels_q},
-      {.name = "--labels-k", .kind = OPTION_TEXT, .variable = &options->labels_k},
-      {.name = "--image", .kind = OPTION_TEXT, .variable = &options->image},
-      {.name = NULL},
-  };
-  int code = options_read(table, arguments, &options->weights);
+  int code = options_read(options_table, options, arguments, &options->weights);
   if (code != EXIT_OK) return code;
   if (options->weights == NULL)
     return refuse(EXIT_USAGE, "map: expected a file of weights; see 'attn help map'");
@@ -96,7 +97,7 @@ static int select_batch(const map_options *options, const npy_array *weights, he
   if (options->batch >= batch)
     return refuse(EXIT_USAGE, "--batch: expected a number below %" PRId64 ", got %" PRId64, batch,
                   options->batch);
-  map->weights = weights->data + options->batch * *heads * map->len_q * map->len_k;
+  map->weights = weights->floats + options->batch * *heads * map->len_q * map->len_k;
   return EXIT_OK;
 }
 
@@ -118,23 +119,13 @@ static int all_heads(const char *path, int64_t heads, int64_t *list, int64_t *co
 
 /* Reads "0,3,5". */
 static int listed_heads(const char *text, int64_t heads, int64_t *list, int64_t *count) {
-  *count = 0;
-  for (const char *at = text;; at++) {
-    char number[24];
-    size_t length = strcspn(at, ",");
-    if (*count == MAX_PANELS) return refuse(EXIT_USAGE, "--heads: expected at most %d heads", MAX_PANELS);
-    if (length < sizeof number) {
-      memcpy(number, at, length);
-      number[length] = '\0';
-    }
-    if (length >= sizeof number || !options_integer(number, 0, heads - 1, &list[*count]))
-      return refuse(EXIT_USAGE,
-                    "--heads: expected numbers from 0 to %" PRId64 ", separated by commas, got '%s'",
-                    heads - 1, text);
-    (*count)++;
-    at += length;
-    if (*at == '\0') return EXIT_OK;
-  }
+  *count = options_integers(text, 0, heads - 1, list, MAX_PANELS);
+  if (*count == 0)
+    return refuse(EXIT_USAGE,
+                  "--heads: expected numbers from 0 to %" PRId64 ", separated by commas, got '%s'",
+                  heads - 1, text);
+  if (*count > MAX_PANELS) return refuse(EXIT_USAGE, "--heads: expected at most %d heads", MAX_PANELS);
+  return EXIT_OK;
 }
 
 /* ---- labels */
@@ -182,7 +173,7 @@ static int read_labels(const char *path, int64_t expected, const char *what, lab
 
 static int read_inputs(const map_options *options, map_inputs *inputs, heatmap *map) {
   int64_t heads = 0;
-  int code = npy_read(&inputs->weights, options->weights);
+  int code = npy_read(&inputs->weights, NPY_FLOATS, options->weights);
   if (code == EXIT_OK) code = select_batch(options, &inputs->weights, map, &heads);
   if (code != EXIT_OK) return code;
   code = check_weights(options->weights, map, heads);

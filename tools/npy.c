@@ -1,8 +1,9 @@
-/* npy.c - reads and writes NumPy arrays: .npy files of little-endian float32 in C order.
+/* npy.c - reads and writes NumPy arrays: .npy files of little-endian numbers in C order.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "npy.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ enum {
   MAGIC_SIZE = sizeof magic,
   HEADER_LIMIT = 65535, /* NumPy itself stops at 10000 */
   CHUNK = 16384,        /* numbers converted at a time */
-  FLOAT_BYTES = 4
+  FLOAT_BYTES = 4,
+  MOST_BYTES = 8 /* of a number */
 };
 
 typedef struct npy_header {
@@ -55,7 +57,7 @@ static bool take_string(const char **at, char *text, size_t size) {
 }
 
 static const char *take_descr(const char **at, npy_header *header) {
-  if (take(at, "[") || take(at, "(")) return "expected float32 ('<f4'), got a structured type";
+  if (take(at, "[") || take(at, "(")) return "its type is a structured one";
   return take_string(at, header->descr, sizeof header->descr) ? NULL : "its 'descr' is not a type";
 }
 
@@ -122,12 +124,98 @@ static const char *parse_header(const char *text, npy_header *header) {
   return complete && *text == '\0' ? NULL : not_dictionary;
 }
 
+/* ---- types */
+
+static uint64_t from_little_endian(const unsigned char *bytes, int count) {
+  uint64_t number = 0;
+  for (int i = count - 1; i >= 0; i--) number = number << 8 | bytes[i];
+  return number;
+}
+
+static float float_at(const unsigned char *bytes) {
+  uint32_t bits = (uint32_t)from_little_endian(bytes, FLOAT_BYTES);
+  float number;
+  memcpy(&number, &bits, FLOAT_BYTES);
+  return number;
+}
+
+/* Converts bytes of a file to count numbers of an array. Returns the first number that cannot be one. */
+typedef size_t conversion(const unsigned char *bytes, size_t count, void *numbers);
+
+static size_t floats_from_f4(const unsigned char *bytes, size_t count, void *numbers) {
+  float *floats = numbers;
+  for (size_t i = 0; i < count; i++) floats[i] = float_at(bytes + i * FLOAT_BYTES);
+  return count;
+}
+
+static size_t flags_from_bytes(const unsigned char *bytes, size_t count, void *numbers) {
+  uint8_t *flags = numbers;
+  for (size_t i = 0; i < count; i++) {
+    if (bytes[i] > 1) return i;
+    flags[i] = bytes[i];
+  }
+  return count;
+}
+
+static size_t integers_from_f4(const unsigned char *bytes, size_t count, void *numbers) {
+  int64_t *integers = numbers;
+  for (size_t i = 0; i < count; i++) {
+    float number = float_at(bytes + i * FLOAT_BYTES);
+    if (!(number >= -0x1p63f && number < 0x1p63f) || truncf(number) != number) return i;
+    integers[i] = (int64_t)number;
+  }
+  return count;
+}
+
+static size_t integers_from_i4(const unsigned char *bytes, size_t count, void *numbers) {
+  int64_t *integers = numbers;
+  for (size_t i = 0; i < count; i++) integers[i] = (int32_t)(uint32_t)from_little_endian(bytes + i * 4, 4);
+  return count;
+}
+
+static size_t integers_from_i8(const unsigned char *bytes, size_t count, void *numbers) {
+  int64_t *integers = numbers;
+  for (size_t i = 0; i < count; i++) integers[i] = (int64_t)from_little_endian(bytes + i * 8, 8);
+  return count;
+}
+
+/* A type in a file, for an array of some kind. */
+typedef struct file_type {
+  npy_kind kind;
+  const char *descr;
+  int64_t bytes; /* of a number */
+  conversion *convert;
+} file_type;
+
+static const file_type file_types[] = {
+    {NPY_FLOATS, "<f4", 4, floats_from_f4},     {NPY_FLAGS, "|b1", 1, flags_from_bytes},
+    {NPY_FLAGS, "|u1", 1, flags_from_bytes},    {NPY_INTEGERS, "<i4", 4, integers_from_i4},
+    {NPY_INTEGERS, "<i8", 8, integers_from_i8}, {NPY_INTEGERS, "<f4", 4, integers_from_f4},
+};
+
+static const struct {
+  const char *types;   /* what a file may have, for the message */
+  const char *numbers; /* what each number must be, for the message */
+  int64_t bytes;       /* of a number in memory */
+} kinds[] = {
+    [NPY_FLOATS] = {"little-endian float32 ('<f4')", "a number", sizeof(float)},
+    [NPY_FLAGS] = {"bool ('|b1') or uint8 ('|u1')", "0 or 1", sizeof(uint8_t)},
+    [NPY_INTEGERS] = {"little-endian int32, int64 or float32 ('<i4', '<i8' or '<f4')", "a whole number",
+                      sizeof(int64_t)},
+};
+
+static const file_type *find_type(npy_kind kind, const char *descr) {
+  for (size_t i = 0; i < sizeof file_types / sizeof file_types[0]; i++)
+    if (file_types[i].kind == kind && strcmp(file_types[i].descr, descr) == 0) return &file_types[i];
+  return NULL;
+}
+
 /* ---- shapes */
 
-/* How many numbers; -1 if their bytes cannot be counted. As in NumPy, a dimension of 0 does not excuse
+/* How many numbers; -1 if bytes enough for any kind cannot be counted. As in NumPy, a dimension of 0 does not excuse
  * the others. */
 static int64_t count_numbers(int rank, const int64_t *shape) {
-  int64_t product = FLOAT_BYTES;
+  int64_t product = MOST_BYTES;
   bool empty = false;
   for (int i = 0; i < rank; i++) {
     if (shape[i] == 0)
@@ -135,7 +223,7 @@ static int64_t count_numbers(int rank, const int64_t *shape) {
     else if (__builtin_mul_overflow(product, shape[i], &product))
       return -1;
   }
-  return empty ? 0 : product / FLOAT_BYTES;
+  return empty ? 0 : product / MOST_BYTES;
 }
 
 /* Fortran order is C order where at most one dimension is above 1, or one is 0. */
@@ -157,15 +245,20 @@ const char *npy_shape_text(char text[NPY_SHAPE_TEXT], int rank, const int64_t *s
   return text;
 }
 
-int npy_make(npy_array *array, const char *name, int rank, const int64_t *shape) {
+static int make(npy_array *array, npy_kind kind, const char *name, int rank, const int64_t *shape) {
   char text[NPY_SHAPE_TEXT];
-  *array = (npy_array){.rank = rank, .count = count_numbers(rank, shape)};
+  *array = (npy_array){.kind = kind, .rank = rank, .count = count_numbers(rank, shape)};
   memcpy(array->shape, shape, (size_t)rank * sizeof *shape);
-  if (array->count >= 0) array->data = malloc(array->count == 0 ? 1 : (size_t)array->count * FLOAT_BYTES);
+  int64_t bytes = array->count * kinds[kind].bytes;
+  if (array->count >= 0) array->data = malloc(bytes == 0 ? 1 : (size_t)bytes);
   if (array->data != NULL) return EXIT_OK;
   *array = (npy_array){0};
   return refuse(EXIT_LIBRARY, "not enough memory for %s of %s numbers", name,
                 npy_shape_text(text, rank, shape));
+}
+
+int npy_make(npy_array *array, const char *name, int rank, const int64_t *shape) {
+  return make(array, NPY_FLOATS, name, rank, shape);
 }
 
 void npy_free(npy_array *array) {
@@ -177,12 +270,6 @@ void npy_free(npy_array *array) {
 
 static int not_npy(const char *path, const char *why) {
   return refuse(EXIT_FILE, "%s: not a valid .npy file: %s", path, why);
-}
-
-static uint32_t from_little_endian(const unsigned char *bytes, int count) {
-  uint32_t number = 0;
-  for (int i = count - 1; i >= 0; i--) number = number << 8 | bytes[i];
-  return number;
 }
 
 /* Reads magic and header; *remaining is the size of the file, and then of what follows the header. */
@@ -199,7 +286,7 @@ static int read_header(FILE *file, const char *path, npy_header *header, int64_t
   *remaining -= MAGIC_SIZE + 2 + width;
   if (fread(bytes, 1, (size_t)width, file) != (size_t)width)
     return not_npy(path, "it ends inside its header");
-  int64_t length = from_little_endian(bytes, width);
+  int64_t length = (int64_t)from_little_endian(bytes, width);
   if (length > *remaining) return not_npy(path, "it ends inside its header");
   if (length > HEADER_LIMIT) return not_npy(path, "its header is longer than 65535 bytes");
   *remaining -= length;
@@ -212,55 +299,69 @@ static int read_header(FILE *file, const char *path, npy_header *header, int64_t
   return wrong == NULL ? EXIT_OK : not_npy(path, wrong);
 }
 
-static int check_header(const char *path, const npy_header *header, int64_t remaining) {
+/* Checks the header; *type is how the numbers are to be read. */
+static int check_header(const char *path, const npy_header *header, npy_kind kind, int64_t remaining,
+                        const file_type **type) {
   char text[NPY_SHAPE_TEXT];
-  if (strcmp(header->descr, "<f4") != 0)
-    return refuse(EXIT_FILE, "%s: expected little-endian float32 ('<f4'), got '%s'", path, header->descr);
+  *type = find_type(kind, header->descr);
+  if (*type == NULL)
+    return refuse(EXIT_FILE, "%s: expected %s, got '%s'", path, kinds[kind].types, header->descr);
   if (header->fortran_order && !orders_agree(header->rank, header->shape))
     return refuse(EXIT_FILE, "%s: expected numbers in C order, got Fortran order", path);
   int64_t count = count_numbers(header->rank, header->shape);
   npy_shape_text(text, header->rank, header->shape);
   if (count < 0)
     return refuse(EXIT_FILE, "%s: its shape %s has more numbers than can be counted", path, text);
-  if (count * FLOAT_BYTES != remaining)
+  if (count * (*type)->bytes != remaining)
     return refuse(EXIT_FILE, "%s: expected %lld bytes of numbers, as its header promises, got %lld", path,
-                  (long long)count * FLOAT_BYTES, (long long)remaining);
+                  (long long)(count * (*type)->bytes), (long long)remaining);
   return EXIT_OK;
 }
 
-static bool read_numbers(FILE *file, float *data, int64_t count) {
-  unsigned char bytes[CHUNK * FLOAT_BYTES];
-  for (int64_t done = 0; done < count; done += CHUNK) {
-    size_t step = count - done < CHUNK ? (size_t)(count - done) : CHUNK;
-    if (fread(bytes, FLOAT_BYTES, step, file) != step) return false;
-    for (size_t i = 0; i < step; i++) {
-      uint32_t bits = from_little_endian(bytes + i * FLOAT_BYTES, FLOAT_BYTES);
-      memcpy(data + done + (int64_t)i, &bits, FLOAT_BYTES);
-    }
+static int read_numbers(FILE *file, const char *path, const file_type *type, npy_array *array) {
+  unsigned char bytes[CHUNK * MOST_BYTES];
+  for (int64_t done = 0; done < array->count; done += CHUNK) {
+    size_t step = array->count - done < CHUNK ? (size_t)(array->count - done) : CHUNK;
+    if (fread(bytes, (size_t)type->bytes, step, file) != step)
+      return refuse(EXIT_FILE, "%s: cannot be read: %s", path,
+                    ferror(file) ? strerror(errno) : "it ended early");
+    char *numbers = (char *)array->data + done * kinds[type->kind].bytes;
+    size_t converted = type->convert(bytes, step, numbers);
+    if (converted < step)
+      return refuse(EXIT_FILE, "%s: expected %s everywhere, got another number at index %lld", path,
+                    kinds[type->kind].numbers, (long long)done + (long long)converted);
   }
-  return true;
+  return EXIT_OK;
 }
 
-static int read_array(npy_array *array, FILE *file, int64_t size, const char *path) {
+static int read_array(npy_array *array, npy_kind kind, FILE *file, int64_t size, const char *path) {
   npy_header header;
+  const file_type *type;
   int code = read_header(file, path, &header, &size);
-  if (code == EXIT_OK) code = check_header(path, &header, size);
-  if (code == EXIT_OK) code = npy_make(array, path, header.rank, header.shape);
-  if (code != EXIT_OK || read_numbers(file, array->data, array->count)) return code;
-  return refuse(EXIT_FILE, "%s: cannot be read: %s", path,
-                ferror(file) ? strerror(errno) : "it ended early");
+  if (code == EXIT_OK) code = check_header(path, &header, kind, size, &type);
+  if (code == EXIT_OK) code = make(array, kind, path, header.rank, header.shape);
+  return code == EXIT_OK ? read_numbers(file, path, type, array) : code;
 }
 
-int npy_read(npy_array *array, const char *path) {
+int npy_read(npy_array *array, npy_kind kind, const char *path) {
   *array = (npy_array){0};
   FILE *file;
   int64_t size;
   int code = file_open(path, &file, &size);
   if (code != EXIT_OK) return code;
-  code = read_array(array, file, size, path);
+  code = read_array(array, kind, file, size, path);
   fclose(file);
   if (code != EXIT_OK) npy_free(array);
   return code;
+}
+
+int npy_expect(const npy_array *array, const char *path, const char *what, int rank, const int64_t *shape) {
+  if (array->rank == rank && memcmp(array->shape, shape, (size_t)rank * sizeof *shape) == 0) return EXIT_OK;
+  char expected[NPY_SHAPE_TEXT];
+  char got[NPY_SHAPE_TEXT];
+  const char *expected_text = npy_shape_text(expected, rank, shape);
+  return refuse(EXIT_FILE, "%s: expected %s %s, got %s", path, what, expected_text,
+                npy_shape_text(got, array->rank, array->shape));
 }
 
 static void write_header(FILE *file, const npy_array *array) {
@@ -297,6 +398,6 @@ int npy_write(const npy_array *array, const char *path) {
   int code = file_create(&output, path);
   if (code != EXIT_OK) return code;
   write_header(output.stream, array);
-  write_numbers(output.stream, array->data, array->count);
+  write_numbers(output.stream, array->floats, array->count);
   return file_commit(&output);
 }

@@ -1,4 +1,4 @@
-/* options.c - reads a command line: a table of options, each with the variable that it sets.
+/* options.c - reads a command line: a table of options, each with the field that it sets.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "options.h"
 
@@ -12,14 +12,27 @@
 
 #include "refuse.h"
 
-bool options_integer(const char *text, int64_t low, int64_t high, int64_t *number) {
+/* Reads a whole number at *at and moves *at past it. */
+static bool take_integer(const char **at, int64_t low, int64_t high, int64_t *number) {
+  const char *text = *at;
   if (!isdigit((unsigned char)text[text[0] == '-' || text[0] == '+'])) return false;
   char *end;
   errno = 0;
   long long value = strtoll(text, &end, 10);
-  if (errno != 0 || *end != '\0' || value < low || value > high) return false;
+  if (errno != 0 || value < low || value > high) return false;
   *number = value;
+  *at = end;
   return true;
+}
+
+int options_integers(const char *text, int64_t low, int64_t high, int64_t *list, int limit) {
+  for (int count = 0; count < limit; text++) {
+    if (!take_integer(&text, low, high, &list[count])) return 0;
+    count++;
+    if (*text == '\0') return count;
+    if (*text != ',') return 0;
+  }
+  return limit + 1;
 }
 
 static bool read_number(const char *text, double low, double *number) {
@@ -47,32 +60,59 @@ static void list_words(const char *const *words, char *text, size_t size) {
     used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : ", ", words[i]);
 }
 
-static int set_option(const option *row, const char *text) {
+static int set_whole_number(const option *row, int64_t *numbers, const char *text) {
+  int count = row->kind == OPTION_PAIR ? 2 : 1;
+  if (options_integers(text, row->low, row->high, numbers, count) == count) return EXIT_OK;
+  return refuse(EXIT_USAGE, "%s: expected %s from %lld to %lld%s, got '%s'", row->name,
+                count == 2 ? "two whole numbers" : "a whole number", (long long)row->low,
+                (long long)row->high, count == 2 ? ", separated by a comma" : "", text);
+}
+
+static int set_number(const option *row, double *number, const char *text) {
+  double low = row->kind == OPTION_NUMBER      ? -(double)FLT_MAX
+               : row->kind == OPTION_MAGNITUDE ? 0.0
+                                               : (double)FLT_TRUE_MIN;
+  if (read_number(text, low, number)) return EXIT_OK;
+  return refuse(EXIT_USAGE, "%s: expected a finite number%s, got '%s'", row->name,
+                row->kind == OPTION_NUMBER      ? ""
+                : row->kind == OPTION_MAGNITUDE ? " of at least 0"
+                                                : " above 0",
+                text);
+}
+
+static int set_word(const option *row, int32_t *index, const char *text) {
   char list[128];
+  if (read_word(text, row->words, index)) return EXIT_OK;
+  list_words(row->words, list, sizeof list);
+  return refuse(EXIT_USAGE, "%s: expected one of %s, got '%s'", row->name, list, text);
+}
+
+/* text is NULL for a flag. */
+static int set_option(const option *row, void *options, const char *text) {
+  void *field = (char *)options + row->field;
+  int code = EXIT_OK;
   switch (row->kind) {
   case OPTION_FLAG:
-    *(bool *)row->variable = true;
+    *(bool *)field = true;
     break;
   case OPTION_TEXT:
-    *(const char **)row->variable = text;
+    *(const char **)field = text;
     break;
   case OPTION_WORD:
-    if (read_word(text, row->words, row->variable)) break;
-    list_words(row->words, list, sizeof list);
-    return refuse(EXIT_USAGE, "%s: expected one of %s, got '%s'", row->name, list, text);
+    code = set_word(row, field, text);
+    break;
   case OPTION_INTEGER:
-    if (options_integer(text, row->low, row->high, row->variable)) break;
-    return refuse(EXIT_USAGE, "%s: expected a whole number from %lld to %lld, got '%s'", row->name,
-                  (long long)row->low, (long long)row->high, text);
+  case OPTION_PAIR:
+    code = set_whole_number(row, field, text);
+    break;
   case OPTION_NUMBER:
-    if (read_number(text, -(double)FLT_MAX, row->variable)) break;
-    return refuse(EXIT_USAGE, "%s: expected a finite number, got '%s'", row->name, text);
   case OPTION_MAGNITUDE:
-    if (read_number(text, 0.0, row->variable)) break;
-    return refuse(EXIT_USAGE, "%s: expected a finite number of at least 0, got '%s'", row->name, text);
+  case OPTION_POSITIVE:
+    code = set_number(row, field, text);
+    break;
   }
-  if (row->given != NULL) *row->given = true;
-  return EXIT_OK;
+  if (row->given != 0) *(bool *)((char *)options + row->given) = true;
+  return code;
 }
 
 /* Finds "--name", "--name=value" or "-n". */
@@ -86,20 +126,20 @@ static const option *find_option(const option *table, const char *text) {
 }
 
 /* Reads the option at *at and moves *at past it. */
-static int read_option(const option *table, char ***at) {
+static int read_option(const option *table, void *options, char ***at) {
   const char *text = *(*at)++;
   const option *row = find_option(table, text);
   if (row == NULL) return refuse(EXIT_USAGE, "%s: no such option; see 'attn help'", text);
   const char *value = strchr(text, '=');
   if (row->kind == OPTION_FLAG && value != NULL)
     return refuse(EXIT_USAGE, "%s: expected no value, got '%s'", row->name, value + 1);
-  if (row->kind == OPTION_FLAG) return set_option(row, NULL);
-  if (value != NULL) return set_option(row, value + 1);
+  if (row->kind == OPTION_FLAG) return set_option(row, options, NULL);
+  if (value != NULL) return set_option(row, options, value + 1);
   if (**at == NULL) return refuse(EXIT_USAGE, "%s: expected a value, got nothing", text);
-  return set_option(row, *(*at)++);
+  return set_option(row, options, *(*at)++);
 }
 
-int options_read(const option *table, char **arguments, const char **operand) {
+int options_read(const option *table, void *options, char **arguments, const char **operand) {
   bool only_operands = false;
   bool have_operand = operand == NULL;
   while (*arguments != NULL) {
@@ -108,7 +148,7 @@ int options_read(const option *table, char **arguments, const char **operand) {
       only_operands = true;
       arguments++;
     } else if (!only_operands && text[0] == '-' && text[1] != '\0') {
-      int code = read_option(table, &arguments);
+      int code = read_option(table, options, &arguments);
       if (code != EXIT_OK) return code;
     } else {
       if (have_operand) return refuse(EXIT_USAGE, "'%s': expected no further argument", text);
@@ -117,5 +157,12 @@ int options_read(const option *table, char **arguments, const char **operand) {
       arguments++;
     }
   }
+  return EXIT_OK;
+}
+
+int options_agree(const option_rule *rules) {
+  for (; rules->name != NULL; rules++)
+    if (rules->is_broken)
+      return refuse(EXIT_USAGE, "%s: expected %s beside it", rules->name, rules->beside);
   return EXIT_OK;
 }

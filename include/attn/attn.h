@@ -15,7 +15,7 @@
  *   query (B, Hq, Nq, D), key (B, Hkv, Nk, D), value (B, Hkv, Nk, Dv), output (B, Hq, Nq, Dv).
  *   A score is scale * (q . k); a weight is the softmax of a row of scores; the log-sum-exp (LSE) of a
  *   row is the natural logarithm of the sum of exp of its scores. A key is visible to a query unless a
- *   rule (so far: the causal one) masks it.
+ *   rule (causal, window, length, mask, or a bias of -infinity) masks it.
  *
  * CONVENTIONS
  *   Every struct starts with its own size: set it to sizeof, set what you need, leave the rest zero.
@@ -88,6 +88,28 @@ enum {
   ATTN_ISA_AVX512 = 3     /* AVX-512 F */
 };
 
+/* Score functions: what is scaled (scale defaults to 1 but for dot). */
+enum {
+  ATTN_SCORE_DOT = 0,     /* q . k */
+  ATTN_SCORE_GENERAL = 1, /* q^T W k (Luong) */
+  ATTN_SCORE_ADDITIVE = 2 /* v . tanh(q + k) (Bahdanau) */
+};
+
+/* Norms of a row x of n numbers. */
+enum {
+  ATTN_NORM_NONE = 0,
+  ATTN_NORM_L2 = 1,   /* x / max(|x|, epsilon) */
+  ATTN_NORM_RMS = 2,  /* x / sqrt(mean(x^2) + epsilon) */
+  ATTN_NORM_LAYER = 3 /* (x - mean(x)) / sqrt(variance(x) + epsilon), the variance that of n numbers */
+};
+
+/* Rotary position embeddings: which two elements of a head rotate together. */
+enum {
+  ATTN_ROPE_NONE = 0,
+  ATTN_ROPE_HALF = 1,       /* d and d + rope_dim / 2 (NeoX, ONNX interleaved = 0) */
+  ATTN_ROPE_INTERLEAVED = 2 /* 2 d and 2 d + 1 (GPT-J) */
+};
+
 /* A context owns scratch memory, worker threads and the choice of kernels. */
 typedef struct attn_context attn_context;
 
@@ -148,19 +170,69 @@ typedef struct attn_args {
   const int64_t *key_strides;
   const int64_t *value_strides;
   const int64_t *output_strides;
-  int32_t has_scale; /* 1: scale is given */
-  float scale;       /* any finite number, 0 and negative included; default 1 / sqrt(D) */
-  /* 1: causal. Query i sees key j iff j <= i + causal_offset. Offset 0 aligns the top left corner
-     (PyTorch); len_k - len_q aligns the bottom right one (FlashAttention); with a cache of P past keys
-     the offset is P. It may be negative. Must be 0 where causal is 0. */
-  int32_t causal;
-  int32_t reserved; /* must be 0 */
-  int64_t causal_offset;
+  int32_t has_scale;  /* 1: scale is given */
+  float scale;        /* any finite number, 0 and negative included; default 1 / sqrt(D) */
+  int32_t causal;     /* 1: query i sees key j only if j <= p, its position */
+  int32_t has_window; /* 1: only if p - window_left <= j <= p + window_right */
+  /* The position of query 0 among the keys: p = i + offset is that of query i, for the causal rule, the
+     window and ALiBi. 0 aligns the top left corner (PyTorch); len_k - len_q the bottom right one
+     (FlashAttention); with a cache of P past keys the offset is P. It may be negative. */
+  int64_t offset;
   /* Optional outputs. NULL: not wanted. */
   float *weights;                 /* (B, Hq, Nq, Nk): the softmax, masked entries 0 */
   const int64_t *weights_strides; /* batch, head, row; NULL: dense */
   float *lse;                     /* (B, Hq, Nq): the log-sum-exp of each row */
   const int64_t *lse_strides;     /* batch, head, row (one number a row); NULL: dense */
+  float *scores;                  /* (B, Hq, Nq, Nk): the scores at a stage of their making, scores_stage */
+  const int64_t *scores_strides;  /* batch, head, row; NULL: dense */
+  int32_t scores_stage; /* 0: scale * (q . k), of masked keys too; 1: these after the softcap; 2: what the
+                           softmax sees, masked -infinity. (ONNX's fourth stage is weights.) Keys past a
+                           length have no score: -infinity at every stage */
+  float softcap;        /* > 0: scores become softcap * tanh(score / softcap); 0: off */
+  /* Added to the score, after the softcap. */
+  const float *bias;           /* (B, Hq, Nq, Nk); -infinity masks */
+  const int64_t *bias_strides; /* four: batch, head, query, key; NULL: dense; 0 broadcasts */
+  const float *alibi_slopes;   /* (Hq): -slope * |p - j|; NULL: none */
+  /* More rules of what a query sees. All rules compose: a key is visible if each allows it. */
+  const uint8_t *mask;         /* (B, Hq, Nq, Nk): 1 attend, 0 masked, as in PyTorch's SDPA and ONNX;
+                                  torch.nn.MultiheadAttention and Apple BNNS mean the opposite */
+  const int64_t *mask_strides; /* four: batch, head, query, key; NULL: dense; 0 broadcasts */
+  int64_t window_left;         /* -1: unbounded */
+  int64_t window_right;        /* -1: unbounded */
+  int64_t window_prefix;   /* keys below this one are inside every window (Longformer's global tokens) */
+  int64_t window_dilation; /* d > 1: of the window only keys at a distance of a multiple of d, and the
+                                  window is d times as wide (Longformer); 0: 1 */
+  /* Batches of unequal sequences. Each has B numbers; NULL: the same for all. */
+  const int64_t *offsets;   /* instead of offset */
+  const int64_t *lengths_q; /* at most len_q; a row past it has no query: it is as one that sees no key */
+  const int64_t *lengths_k; /* at most len_k; keys past it do not exist and are never read */
+  /* Packed sequences: B + 1 numbers each, rising from the first row of each sequence to that of the next.
+     Then query and output, or key and value, are one array of rows for the whole batch, sequence b being
+     rows starts[b] to starts[b + 1] - 1, at most len_q or len_k of them; their batch stride is not used.
+     Weights, scores and lse keep their padded shapes. */
+  const int64_t *starts_q;
+  const int64_t *starts_k;
+  const float *sinks; /* (Hq): one more logit for each row, in the sum of the softmax only; NULL: none */
+  /* Luong's local-p (EMNLP 2015), for attn_local: the window's middle is a real number c instead of p, so
+     key j is in it iff c - window_left <= j <= c + window_right, and after the softmax each weight is
+     multiplied by exp(-(j - c)^2 / (2 sigma^2)), not renormalised. Either the middles are given: */
+  const float *centers;           /* (B, Hq, Nq); NULL: none */
+  const int64_t *centers_strides; /* batch, head, row; NULL: dense */
+  /* ... or predicted from the queries: c = Nk * sigmoid(v . tanh(W q)), Nk being the sequence's own length. */
+  const float *predict_matrix; /* W: (predict_dim, D), dense; NULL: none */
+  const float *predict_vector; /* v: (predict_dim) */
+  int64_t predict_dim;
+  float sigma;               /* of the Gaussian; 0: half of window_left, as in the paper */
+  int32_t score_function;    /* ATTN_SCORE_...; 0: dot */
+  const float *score_weight; /* general: W (D, D), dense; additive: v (D); dot: NULL */
+  /* What becomes of each row of the output (of the layer's output in attn_self), in this order: residual is
+     added, then it is normalised, then multiplied by gain and shifted. Rows that see no key as well. */
+  const float *residual;           /* of the output's shape; NULL: none */
+  const int64_t *residual_strides; /* batch, head, row; NULL: dense */
+  const float *norm_gain;          /* one number for each element of a row; NULL: 1 */
+  const float *norm_shift;         /* likewise; NULL: 0 */
+  int32_t norm;                    /* ATTN_NORM_...; 0: none */
+  float norm_epsilon; /* added to the mean square or variance; L2: the smallest norm; 0: 1e-5 */
 } attn_args;
 
 /* attn_global - attention of every query to every visible key:
@@ -172,7 +244,78 @@ typedef struct attn_args {
  * Milakov and Gimelshein, 2018. */
 int32_t attn_global(attn_context *context, const attn_args *args);
 
-/* What attn_global would do. Texts are constants of the library. */
+/* attn_local - attention of every query to the keys in a window around it. The same as attn_global with
+ * has_window, which both take; here the window is required, and its middle may be given or predicted
+ * (centers, predict_matrix). Cost in time and in keys read is that of the keys in the windows, not of all.
+ * Luong's local-m is window_left = window_right = D of the paper; "W keys including itself" of other
+ * systems is window_left = W - 1, window_right = 0.
+ * Errors: ARGUMENT, MEMORY, BUSY. Thread safety: one call at a time per context.
+ * Formulas: Luong, Pham and Manning, 2015, section 3.2; Beltagy, Peters and Cohan, 2020 (prefix, dilation). */
+int32_t attn_local(attn_context *context, const attn_args *args);
+
+/* The arguments of attn_self. */
+typedef struct attn_self_args {
+  uint64_t size; /* sizeof(attn_self_args) */
+  const attn_args
+      *attention;     /* batch, heads, len_q = len_k = N, dim, and any option; query, key, value, output
+                                 and their strides, starts_q and starts_k must be NULL */
+  int64_t dim_model;  /* E: the width of x */
+  int64_t dim_output; /* the width of the output; 0: E. Without weight_o it must be Hq * Dv */
+  const float *x;     /* (B, N, E) */
+  const int64_t *x_strides;      /* batch, row; NULL: dense */
+  float *output;                 /* (B, N, dim_output) */
+  const int64_t *output_strides; /* batch, row; NULL: dense */
+  /* Weights as PyTorch stores them, (out features, in features), dense: either packed, query above key above
+     value, or one by one. */
+  const float *weight_qkv; /* (Hq D + Hkv D + Hkv Dv, E) */
+  const float *weight_q;   /* (Hq D, E) */
+  const float *weight_k;   /* (Hkv D, E) */
+  const float *weight_v;   /* (Hkv Dv, E) */
+  const float *weight_o;   /* (dim_output, Hq Dv); NULL: no output projection */
+  /* Biases of the same rows; NULL: none. */
+  const float *bias_qkv;
+  const float *bias_q;
+  const float *bias_k;
+  const float *bias_v;
+  const float *bias_o;
+  int32_t rope;     /* ATTN_ROPE_...; 0: none */
+  float rope_base;  /* 0: 10000 */
+  int64_t rope_dim; /* the first so many elements of each head rotate, an even number; 0: all */
+} attn_self_args;
+
+/* attn_self - a self-attention layer on x:
+ *     q = x Wq^T + bq, k = x Wk^T + bk, v = x Wv^T + bv, split into heads; q and k rotated by their position
+ *     (RoPE; that of row i is i + offset); attention as attn_global or, with centers, attn_local has it;
+ *     then the output projection, residual and norm.
+ * Scratch for q, k, v and the heads' outputs grows with N, never with its square.
+ * Errors: ARGUMENT, MEMORY, BUSY. Thread safety: one call at a time per context.
+ * Formulas: Vaswani et al., 2017, section 3.2.2; Su et al., RoFormer, 2021, equation 34. */
+int32_t attn_self(attn_context *context, const attn_self_args *args);
+
+/* The arguments of attn_merge. All parts have the same shapes and strides. */
+typedef struct attn_merge_args {
+  uint64_t size;                  /* sizeof(attn_merge_args) */
+  int64_t parts;                  /* how many, at least 1 */
+  int64_t batch, heads, len_q;    /* B, Hq, Nq */
+  int64_t dim_v;                  /* Dv */
+  const float *const *outputs;    /* parts arrays (B, Hq, Nq, Dv) */
+  const float *const *lses;       /* parts arrays (B, Hq, Nq) */
+  const int64_t *outputs_strides; /* of each part: batch, head, row; NULL: dense */
+  const int64_t *lses_strides;    /* of each part: batch, head, row; NULL: dense */
+  float *output;                  /* (B, Hq, Nq, Dv); may be one of the parts, with the same strides */
+  const int64_t *output_strides;  /* batch, head, row; NULL: dense */
+  float *lse;                     /* (B, Hq, Nq); NULL: not wanted; may be one of the parts */
+  const int64_t *lse_strides;     /* batch, head, row; NULL: dense */
+} attn_merge_args;
+
+/* attn_merge - joins the results of attention over disjoint sets of keys (a cache in pieces, a shared
+ * prefix, several machines) into that over all of them:
+ *     lse = ln sum exp(lse_i), output = sum exp(lse_i - lse) output_i.
+ * A part that saw no key has an LSE of -infinity and is left out. A sink belongs to exactly one part.
+ * Errors: ARGUMENT, BUSY. Thread safety: one call at a time per context. */
+int32_t attn_merge(attn_context *context, const attn_merge_args *args);
+
+/* What attn_global or attn_local would do. Texts are constants of the library. */
 typedef struct attn_plan {
   uint64_t size;          /* sizeof(attn_plan), set by the caller */
   uint64_t scratch_bytes; /* scratch that the call needs, all threads together */
@@ -184,7 +327,7 @@ typedef struct attn_plan {
   const char *engine;     /* "blas" */
 } attn_plan;
 
-/* attn_explain - fills plan with what attn_global(context, args) would do; touches no data.
+/* attn_explain - fills plan with what attn_global or attn_local would do with args; touches no data.
  * Errors: ARGUMENT (as attn_global), BUSY. Thread safety: one call at a time per context. */
 int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *plan);
 

@@ -10,6 +10,14 @@
 
 #include <stdint.h>
 
+/* The operands of additive scores: one query, and keys transposed. */
+typedef struct attn__additive {
+  int64_t dim;
+  const float *query, *weight; /* dim */
+  const float *keys;           /* dim rows of stride */
+  int64_t stride;
+} attn__additive;
+
 typedef struct attn__kernels {
   const char *name; /* "reference", "avx2", ... */
 
@@ -25,6 +33,21 @@ typedef struct attn__kernels {
 
   /* out[j] = x[j] / divisor. out may be x. */
   void (*divide)(int64_t count, const float *x, float divisor, float *out);
+
+  /* out[j] = sum over d < dim of weight[d] * tanh(query[d] + keys[d * stride + j]), j < count. */
+  void (*additive)(const struct attn__additive *scores, int64_t count, float *out);
+
+  /* x[j] = cap * tanh(x[j] / cap), cap > 0. */
+  void (*softcap)(int64_t count, float *x, float cap);
+
+  /* x[j] += bias[j]; where bias[j] is -infinity, x[j] = -infinity, even if it was NaN. */
+  void (*add_bias)(int64_t count, float *x, const float *bias);
+
+  /* x[j] -= slope * |first + j|. */
+  void (*add_distance)(int64_t count, float *x, float slope, float first);
+
+  /* x[j] = -infinity where visible[j] is 0. */
+  void (*mask)(int64_t count, float *x, const uint8_t *visible);
 
   /* 1 if every x[j] is finite, else 0. */
   int32_t (*all_finite)(int64_t count, const float *x);

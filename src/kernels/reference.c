@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "kernels/kernels.h"
+#include "kernels/loops.h"
 
 static float row_max(int64_t count, const float *x) {
   float max = -INFINITY;
@@ -27,6 +28,23 @@ static void divide(int64_t count, const float *x, float divisor, float *out) {
   for (int64_t j = 0; j < count; j++) out[j] = x[j] / divisor;
 }
 
+static void additive(const attn__additive *scores, int64_t count, float *out) {
+  for (int64_t j = 0; j < count; j++) {
+    float sum = 0;
+    for (int64_t d = 0; d < scores->dim; d++)
+      sum += scores->weight[d] * tanhf(scores->query[d] + scores->keys[d * scores->stride + j]);
+    out[j] = sum;
+  }
+}
+
+static void softcap(int64_t count, float *x, float cap) {
+  for (int64_t j = 0; j < count; j++) x[j] = cap * tanhf(x[j] / cap);
+}
+
+static void add_bias(int64_t count, float *x, const float *bias) {
+  for (int64_t j = 0; j < count; j++) x[j] = bias[j] == -INFINITY ? -INFINITY : x[j] + bias[j];
+}
+
 static int32_t all_finite(int64_t count, const float *x) {
   for (int64_t j = 0; j < count; j++)
     if (!isfinite(x[j])) return 0;
@@ -45,6 +63,11 @@ const attn__kernels attn__kernels_reference = {
     .exp_sum = exp_sum,
     .scale = scale,
     .divide = divide,
+    .additive = additive,
+    .softcap = softcap,
+    .add_bias = add_bias,
+    .add_distance = add_distance,
+    .mask = mask,
     .all_finite = all_finite,
     .transpose = transpose,
 };

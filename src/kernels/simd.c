@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "kernels/kernels.h"
+#include "kernels/loops.h"
 
 static float row_max(int64_t count, const float *x) {
   vec lowest = vec_set(-INFINITY);
@@ -75,6 +76,66 @@ static void divide(int64_t count, const float *x, float divisor, float *out) {
     vec_store_part(out + j, count - j, vec_div(vec_load_part(x + j, count - j, divisors), divisors));
 }
 
+/* tanh(y): y + y^3 P(y^2) by a minimax polynomial below 0.65, else (1 - t) / (1 + t) with t = exp(-2 |y|). */
+static inline vec tanh_vec(vec y) {
+  vec z = vec_mul(y, y);
+  vec p = vec_set(-0x1.697142p-8f);
+  p = vec_fma(p, z, vec_set(0x1.4f5f02p-6f));
+  p = vec_fma(p, z, vec_set(-0x1.b7cff4p-5f));
+  p = vec_fma(p, z, vec_set(0x1.1103f2p-3f));
+  p = vec_fma(p, z, vec_set(-0x1.555524p-2f));
+  vec small = vec_fma(vec_mul(p, z), y, y);
+  vec one = vec_set(1), t = exp_nonpositive(vec_mul(vec_set(-2), vec_abs(y)));
+  vec large = vec_with_sign(vec_div(vec_sub(one, t), vec_add(one, t)), y);
+  return vec_where_small(y, vec_set(0.65f), small, large);
+}
+
+static inline vec additive_step(const attn__additive *scores, int64_t d, vec keys, vec sum) {
+  return vec_fma(vec_set(scores->weight[d]), tanh_vec(vec_add(vec_set(scores->query[d]), keys)), sum);
+}
+
+static void additive(const attn__additive *scores, int64_t count, float *out) {
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) {
+    vec sum = vec_set(0);
+    for (int64_t d = 0; d < scores->dim; d++)
+      sum = additive_step(scores, d, vec_load(scores->keys + d * scores->stride + j), sum);
+    vec_store(out + j, sum);
+  }
+  if (j == count) return;
+  vec sum = vec_set(0);
+  for (int64_t d = 0; d < scores->dim; d++)
+    sum =
+        additive_step(scores, d, vec_load_part(scores->keys + d * scores->stride + j, count - j, sum), sum);
+  vec_store_part(out + j, count - j, sum);
+}
+
+static void softcap(int64_t count, float *x, float cap) {
+  vec caps = vec_set(cap);
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH)
+    vec_store(x + j, vec_mul(caps, tanh_vec(vec_div(vec_load(x + j), caps))));
+  if (j < count) {
+    vec y = vec_div(vec_load_part(x + j, count - j, caps), caps);
+    vec_store_part(x + j, count - j, vec_mul(caps, tanh_vec(y)));
+  }
+}
+
+static inline vec biased(vec x, vec bias) {
+  const vec lowest = vec_set(-INFINITY);
+  return vec_where_equal(bias, lowest, lowest, vec_add(x, bias));
+}
+
+static void add_bias(int64_t count, float *x, const float *bias) {
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH)
+    vec_store(x + j, biased(vec_load(x + j), vec_load(bias + j)));
+  if (j < count) {
+    vec zero = vec_set(0), part = vec_load_part(bias + j, count - j, zero);
+    vec_store_part(x + j, count - j, biased(vec_load_part(x + j, count - j, zero), part));
+  }
+}
+
 /* 0 * x is 0 for what is finite and NaN for what is not. */
 static int32_t all_finite(int64_t count, const float *x) {
   vec zero = vec_set(0), sum = zero;
@@ -113,6 +174,11 @@ const attn__kernels TABLE(ATTN_SIMD_ISA) = {
     .exp_sum = exp_sum,
     .scale = scale,
     .divide = divide,
+    .additive = additive,
+    .softcap = softcap,
+    .add_bias = add_bias,
+    .add_distance = add_distance,
+    .mask = mask,
     .all_finite = all_finite,
     .transpose = transpose,
 };

@@ -55,6 +55,25 @@ static inline vec vec_max(vec a, vec b) {
   return _mm256_max_ps(a, b);
 } /* b where either is NaN */
 
+/* yes where a == b, no elsewhere. */
+static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
+  return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_EQ_OQ));
+}
+
+/* small where |a| < limit, large elsewhere. */
+static inline vec vec_where_small(vec a, vec limit, vec small, vec large) {
+  vec size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+  return _mm256_blendv_ps(large, small, _mm256_cmp_ps(size, limit, _CMP_LT_OQ));
+}
+
+/* |a|, and |a| with the sign of b. */
+static inline vec vec_abs(vec a) {
+  return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
+static inline vec vec_with_sign(vec a, vec b) {
+  return _mm256_or_ps(vec_abs(a), _mm256_and_ps(_mm256_set1_ps(-0.0f), b));
+}
+
 /* The bits of each lane, shifted left by 23: what stood in the low bits becomes the exponent. */
 static inline vec vec_shift_to_exponent(vec a) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));

@@ -54,6 +54,24 @@ static inline vec vec_max(vec a, vec b) {
   return _mm512_max_ps(a, b);
 } /* b where either is NaN */
 
+/* yes where a == b, no elsewhere. */
+static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), no, yes);
+}
+
+/* small where |a| < limit, large elsewhere. */
+static inline vec vec_where_small(vec a, vec limit, vec small, vec large) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a), limit, _CMP_LT_OQ), large, small);
+}
+
+/* |a|, and |a| with the sign of b. */
+static inline vec vec_abs(vec a) {
+  return _mm512_abs_ps(a);
+}
+static inline vec vec_with_sign(vec a, vec b) {
+  return _mm512_or_ps(vec_abs(a), _mm512_and_ps(_mm512_set1_ps(-0.0f), b));
+}
+
 /* The bits of each lane, shifted left by 23: what stood in the low bits becomes the exponent. */
 static inline vec vec_shift_to_exponent(vec a) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23));

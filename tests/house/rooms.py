@@ -10,7 +10,8 @@ WORDS = [
     (r"\bpthread_create\b", r"workers\.c"),
     (r"\b(?:malloc|calloc|realloc|free|aligned_alloc|posix_memalign)\b\s*\(", r"context\.c"),
     (r"\b_mm\w*_|\b__m(?:128|256|512)|\b(?:imm|arm_neon|arm_sve|x86)intrin\b|\barm_neon\.h", r"kernels/vec_\w+\.h"),
-    (r"\battn_(?:args|plan|softmax_args|info)\b", r"api\.c"),
+    (r"\battn_(?:args|self_args)\b", r"api\.c|resolve\.[ch]"),
+    (r"\battn_(?:plan|softmax_args|merge_args|info)\b", r"api\.c"),
     (r"\battn_options\b", r"api\.c|context\.[ch]"),
     (r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b", r"cpu\.c|base\.h|kernels/\w+\.[ch]"),
     (r"\b(?:printf|fprintf|puts|putchar|abort|exit|_exit|setenv|putenv|signal|fesetround)\s*\(", r"none"),
@@ -19,12 +20,15 @@ WORDS = [
 
 # A file includes only files of the layers above it in this list, and its own module's header.
 LAYERS = [
-    ("base", "problem", "attn/attn"),
+    ("base", "attn/attn"),
+    ("norm",),
+    ("problem",),
     ("cpu", "kernels"),
     ("check", "score", "kv", "product", "workers"),
     ("context",),
-    ("plan",),
+    ("plan", "linear"),
     ("tiled", "decode", "self", "local", "merge", "softmax"),
+    ("resolve",),
     ("api",),
 ]
 MODULE_OF = {"blas": "product", "builtin": "product"}

@@ -147,7 +147,7 @@ class Map(ToolTest):
                 (2, "--heads: expected numbers", "w.npy", *output, "--heads", "0,,1"),
                 (2, "--heads: expected numbers", "w.npy", *output, "--heads", "0,"),
                 (2, "--heads: expected numbers", "w.npy", *output, "--heads", ""),
-                (2, "--heads: expected numbers", "w.npy", *output, "--heads", "0" * 30),
+                (2, "--heads: expected numbers", "w.npy", *output, "--heads", "1" * 30),
                 (2, "--heads: expected at most 256 heads", "w.npy", *output, "--heads", ",".join("0" * 257)),
                 (2, "many.npy: expected at most 256 heads, got 257", "many.npy", *output),
                 (2, "--max: expected a finite number of at least 0", "w.npy", *output, "--max", "-1"),

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from harness import OCR, ToolTest, attention
+from harness import OCR, ToolTest, attention, visible
 
 
 class Run(ToolTest):
@@ -31,9 +31,8 @@ class Run(ToolTest):
             qkv = self.normal(*shape)
             self.save("qkv.npy", qkv)
             self.ok("run", "--qkv", "qkv.npy", "--output=out.npy", "--weights", "w.npy", "--lse", "l.npy")
-            for name, expected in zip(("out.npy", "w.npy", "l.npy"), attention(*qkv)):
-                self.assertEqual(self.load(name).shape, expected.shape)
-                np.testing.assert_allclose(self.load(name), expected, rtol=1e-5, atol=5e-6)
+            expected = attention(*qkv)
+            self.check_files(("out.npy", expected.output), ("w.npy", expected.weights), ("l.npy", expected.lse))
 
     def test_scale(self):
         x = [self.normal(2, 9, 16) for _ in range(3)]
@@ -44,9 +43,9 @@ class Run(ToolTest):
 
     def test_causal(self):
         x = self.normal(2, 9, 16), self.normal(2, 13, 16), self.normal(2, 13, 16)
-        self.check(*x, "--causal", offset=0)
+        self.check(*x, "--causal", causal=True)
         for offset in (0, 4, -3, -9, 20, 2**63 - 1, -(2**63)):
-            self.check(*x, "--causal", "--offset", str(offset), offset=offset)
+            self.check(*x, "--causal", "--offset", str(offset), causal=True, offset=offset)
 
     def test_same_bits(self):
         self.save("qkv.npy", self.normal(3, 2, 4, 150, 24))
@@ -68,19 +67,31 @@ class Run(ToolTest):
 
     def test_report(self):
         self.save_inputs(self.normal(2, 4, 700, 32), self.normal(2, 2, 900, 32), self.normal(2, 2, 900, 40))
-        i, j = np.indices((700, 900))
-        cases = ([], None), (["--causal"], 0), (["--causal", "--offset", "37"], 37), \
-            (["--causal", "--offset", "-650"], -650), (["--causal", "--offset", "850"], 850)
-        for options, offset in cases:
+        self.save("kv.npy", np.array([900, 611]))
+        self.save("queries.npy", np.array([402, 700]))
+        lengths = {"kv_lengths": [900, 611], "query_lengths": [402, 700]}
+        with_lengths = ["--kv-lengths", "kv.npy", "--query-lengths", "queries.npy"]
+        cases = [([], {}), (with_lengths, lengths)]
+        for offset in (0, 37, -650, 850):
+            cases.append((["--causal", f"--offset={offset}"], {"causal": True, "offset": offset}))
+        for window in ((300, 200), (-1, 30), (90, -1), (-1, -1)):
+            for offset in (0, 500, -300):
+                options = ["--window={},{}".format(*window), f"--offset={offset}", *with_lengths]
+                rules = {"window": window, "offset": offset, **lengths}
+                cases.append((options, rules))
+                cases.append((options + ["--window-prefix=250"], {"prefix": 250, **rules}))
+                cases.append((options + ["--window-dilation=3", "--causal", "--window-prefix=170"],
+                              {"dilation": 3, "causal": True, "prefix": 170, **rules}))
+        for options, rules in cases:
             report = self.ok(*self.INPUTS, "--threads", "2", *options)
             self.assertIn("query    2 x 4 x 700 x 32\nkey      2 x 2 x 900 x 32\n"
                           "value    2 x 2 x 900 x 40\noutput   2 x 4 x 700 x 40\n", report)
             self.assertIn("\nthreads  2\n", report)
-            pairs = 700 * 900 if offset is None else int(np.sum(j - i <= offset))
+            pairs = int(np.sum(visible((2, 1, 700, 900), **rules)))
             seconds = float(re.search(r"^time     (\S+) s$", report, re.M).group(1))
             speed = float(re.search(r"^speed    (\S+) GFLOP/s$", report, re.M).group(1))
-            flops = 2 * 8 * pairs * (32 + 40)  # 2 x batch x heads x pairs x (D + Dv)
-            self.assertAlmostEqual(speed * 1e9 * seconds / flops, 1, delta=0.03)
+            flops = 2 * 4 * pairs * (32 + 40)  # 2 x heads x pairs of all entries x (D + Dv)
+            self.assertAlmostEqual(speed * 1e9 * seconds / flops, 1, delta=0.03, msg=options)
         self.assertEqual(self.ok(*self.INPUTS, "--quiet"), "")
 
     def test_empty_arrays(self):
@@ -103,7 +114,7 @@ class Run(ToolTest):
             with open(self.path("x.npy"), "wb") as file:
                 np.lib.format.write_array(file, x, version=version)
             self.ok("run", "-q", "x.npy", "-k", "x.npy", "-v", "x.npy", "-o", "out.npy")
-            np.testing.assert_allclose(self.load("out.npy"), attention(x, x, x)[0], rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(self.load("out.npy"), attention(x, x, x).output, rtol=1e-5, atol=1e-6)
 
     def test_ocr(self):
         for block in ("block1", "block2"):
@@ -187,7 +198,6 @@ class RunErrors(ToolTest):
                 ("--quiet: expected no value", *run, "--quiet=1"),
                 ("--engine: expected one of auto, blas, got 'cuda'", *run, "--engine", "cuda"),
                 ("--isa: expected one of auto, reference, avx2, avx512, got 'AVX2'", *run, "--isa", "AVX2"),
-                ("--offset: expected --causal", *run, "--offset", "1"),
                 ("--tolerance: expected --compare beside", *run, "--tolerance", "1"),
                 ("--weights-tolerance: expected --compare-weights", *run, "--weights-tolerance", "1"),
                 ("x.npy: expected a file of its own", *run, "-o", "x.npy", "--lse", "x.npy")):

@@ -21,6 +21,7 @@ from harness import ToolTest
 from file_tests import Files, Progress
 from map_tests import Map
 from run_tests import Compare, Run, RunErrors
+from variation_tests import Prediction, VariationErrors, Variations
 
 
 class InfoAndHelp(ToolTest):

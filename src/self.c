@@ -1,0 +1,163 @@
+/* self.c - the self-attention layer: projections, heads, attention, output projection.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "self.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "attn/attn.h"
+#include "base.h"
+#include "linear.h"
+
+static int64_t width_q(const attn__self_problem *problem) {
+  return problem->attention.heads_q * problem->attention.dim;
+}
+
+static int64_t width_k(const attn__self_problem *problem) {
+  return problem->attention.heads_kv * problem->attention.dim;
+}
+
+static int64_t width_v(const attn__self_problem *problem) {
+  return problem->attention.heads_kv * problem->attention.dim_v;
+}
+
+static int64_t width_heads(const attn__self_problem *problem) {
+  return problem->attention.heads_q * problem->attention.dim_v;
+}
+
+/* Appends a piece; returns where it begins. */
+static int64_t append(int64_t *bytes, int64_t size) {
+  const int64_t begin = *bytes;
+  *bytes += attn__round_up(size, ATTN_CACHE_LINE);
+  return begin;
+}
+
+attn__self_layout attn__self_lay_out(const attn__self_problem *problem, uint64_t strands_bytes) {
+  const int64_t row = problem->attention.batch * problem->attention.len_q * (int64_t)sizeof(float);
+  attn__self_layout layout = {0};
+  layout.query = append(&layout.bytes, row * width_q(problem));
+  layout.key = append(&layout.bytes, row * width_k(problem));
+  layout.value = append(&layout.bytes, row * width_v(problem));
+  layout.heads = append(&layout.bytes, row * width_heads(problem));
+  layout.lengths = append(&layout.bytes, problem->attention.batch * (int64_t)sizeof(int64_t));
+  layout.strands = append(&layout.bytes, (int64_t)strands_bytes);
+  return layout;
+}
+
+/* Rows of (heads, dim) for each query of each batch entry, as an array of (batch, head, row, dim). */
+static attn__strides head_strides(const attn__self_problem *problem, int64_t heads, int64_t dim) {
+  return (attn__strides){problem->attention.len_q * heads * dim, dim, heads * dim};
+}
+
+/* Rotates the two elements of pair n, in each of heads heads of a row that are dim apart. */
+static void rotate_pair(const attn__self_problem *problem, int64_t n, double angle, float *row,
+                        int64_t heads) {
+  const int64_t first = problem->rope == ATTN_ROPE_HALF ? n : 2 * n;
+  const int64_t second = problem->rope == ATTN_ROPE_HALF ? n + problem->rope_dim / 2 : 2 * n + 1;
+  const double c = cos(angle), s = sin(angle);
+  for (int64_t h = 0; h < heads; h++) {
+    float *head = row + h * problem->attention.dim;
+    const double x = (double)head[first], y = (double)head[second];
+    head[first] = (float)(x * c - y * s);
+    head[second] = (float)(y * c + x * s);
+  }
+}
+
+/* Rows of q and k to rotate, shared out evenly between strands. */
+typedef struct rotation {
+  const attn__self_problem *problem;
+  float *query, *key;
+  int64_t strands;
+} rotation;
+
+/* Rotates pair n of rope_dim / 2 by position * base^(-2 n / rope_dim). */
+static void rotate_row(const rotation *job, int64_t row) {
+  const attn__self_problem *problem = job->problem;
+  const attn__problem *attention = &problem->attention;
+  const attn__sequence sequence = attn__sequence_of(attention, row / attention->len_q);
+  if (row % attention->len_q >= attn__max(sequence.len_q, sequence.len_k)) return; /* not projected */
+  const double position = (double)attn__add_saturating(row % attention->len_q, sequence.offset);
+  for (int64_t n = 0; n < problem->rope_dim / 2; n++) {
+    const double angle =
+        position * pow((double)problem->rope_base, -2.0 * (double)n / (double)problem->rope_dim);
+    rotate_pair(problem, n, angle, job->query + row * width_q(problem), attention->heads_q);
+    rotate_pair(problem, n, angle, job->key + row * width_k(problem), attention->heads_kv);
+  }
+}
+
+static void rotate_strand(void *argument, int64_t index) {
+  const rotation *job = argument;
+  const int64_t all = job->problem->attention.batch * job->problem->attention.len_q;
+  const int64_t rows = attn__divide_up(all, job->strands), end = attn__min((index + 1) * rows, all);
+  for (int64_t row = index * rows; row < end; row++) rotate_row(job, row);
+}
+
+static void rotate(attn_context *context, const attn__self_problem *problem, float *query, float *key) {
+  rotation job = {.problem = problem, .query = query, .key = key, .strands = context->options.threads};
+  attn__context_run(context, job.strands, rotate_strand, &job);
+}
+
+/* One projection of x into y, an array of (batch, row, width); layer has what all projections share. */
+static void project(attn_context *context, attn__linear layer, const attn__projection *projection,
+                    int64_t width, float *y, void *scratch) {
+  layer.dim_out = width;
+  layer.weight = projection->weight;
+  layer.bias = projection->bias;
+  layer.y = (attn__output){y, {layer.rows * width, 0, width}};
+  attn__linear_run(context, &layer, scratch);
+}
+
+void attn__self_project(attn_context *context, attn__self_problem *problem, const attn__self_layout *layout,
+                        char *scratch) {
+  attn__problem *attention = &problem->attention;
+  float *query = (float *)(void *)(scratch + layout->query),
+        *key = (float *)(void *)(scratch + layout->key);
+  float *value = (float *)(void *)(scratch + layout->value),
+        *heads = (float *)(void *)(scratch + layout->heads);
+  int64_t *lengths = (int64_t *)(void *)(scratch + layout->lengths);
+  void *strands = scratch + layout->strands;
+  for (int64_t b = 0; b < attention->batch; b++) {
+    const attn__sequence sequence = attn__sequence_of(attention, b);
+    lengths[b] = attn__max(sequence.len_q, sequence.len_k);
+  }
+  const attn__linear layer = {.batch = attention->batch,
+                              .rows = attention->len_q,
+                              .dim_in = problem->dim_model,
+                              .lengths = lengths,
+                              .x = problem->x};
+  project(context, layer, &problem->query, width_q(problem), query, strands);
+  project(context, layer, &problem->key, width_k(problem), key, strands);
+  project(context, layer, &problem->value, width_v(problem), value, strands);
+  if (problem->rope != ATTN_ROPE_NONE) rotate(context, problem, query, key);
+  attention->query = (attn__input){query, head_strides(problem, attention->heads_q, attention->dim)};
+  attention->key = (attn__input){key, head_strides(problem, attention->heads_kv, attention->dim)};
+  attention->value = (attn__input){value, head_strides(problem, attention->heads_kv, attention->dim_v)};
+  attention->output = (attn__output){heads, head_strides(problem, attention->heads_q, attention->dim_v)};
+}
+
+static void finish_row(const attn__self_problem *problem, const float *heads, int64_t b, int64_t i) {
+  float *output = attn__output_row(&problem->output, b, 0, i);
+  if (!problem->out.weight) memcpy(output, heads, (size_t)problem->dim_output * sizeof *heads);
+  if (!problem->norm.active || i >= attn__sequence_of(&problem->attention, b).len_q) return;
+  const float *residual = problem->residual.data ? attn__input_row(&problem->residual, b, 0, i) : NULL;
+  attn__norm_row(&problem->norm, problem->dim_output, residual, output);
+}
+
+void attn__self_finish(attn_context *context, const attn__self_problem *problem,
+                       const attn__self_layout *layout, char *scratch) {
+  const int64_t len = problem->attention.len_q, width = width_heads(problem);
+  const float *heads = (const float *)(void *)(scratch + layout->heads);
+  if (problem->out.weight) {
+    const attn__linear layer = {.batch = problem->attention.batch,
+                                .rows = len,
+                                .dim_in = width,
+                                .dim_out = problem->dim_output,
+                                .x = {heads, {len * width, 0, width}},
+                                .weight = problem->out.weight,
+                                .bias = problem->out.bias,
+                                .y = problem->output};
+    attn__linear_run(context, &layer, scratch + layout->strands);
+  }
+  for (int64_t b = 0; b < problem->attention.batch; b++)
+    for (int64_t i = 0; i < len; i++) finish_row(problem, heads + (b * len + i) * width, b, i);
+}
