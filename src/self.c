@@ -137,8 +137,12 @@ void attn__self_project(attn_context *context, attn__self_problem *problem, cons
 
 static void finish_row(const attn__self_problem *problem, const float *heads, int64_t b, int64_t i) {
   float *output = attn__output_row(&problem->output, b, 0, i);
+  if (i >= attn__sequence_of(&problem->attention, b).len_q) { /* there is no such row */
+    memset(output, 0, (size_t)problem->dim_output * sizeof *output);
+    return;
+  }
   if (!problem->out.weight) memcpy(output, heads, (size_t)problem->dim_output * sizeof *heads);
-  if (!problem->norm.active || i >= attn__sequence_of(&problem->attention, b).len_q) return;
+  if (!problem->norm.active) return;
   const float *residual = problem->residual.data ? attn__input_row(&problem->residual, b, 0, i) : NULL;
   attn__norm_row(&problem->norm, problem->dim_output, residual, output);
 }

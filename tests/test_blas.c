@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "product.h"
 #include "support.h"
@@ -201,6 +202,44 @@ static void test_concurrent_callers(void **state) {
   assert_true(atomic_load(&most_inside) <= engine->seats);
 }
 
+/* In a child that was forked while a seat was taken, every seat is free. */
+static int take_every_seat(void *argument) {
+  const attn__engine *engine = argument;
+  for (int64_t n = 0; n < engine->seats; n++) engine->enter();
+  for (int64_t n = 0; n < engine->seats; n++) engine->leave();
+  return 1;
+}
+
+static atomic_int seated, about_to_leave;
+
+static void *sit_for_a_moment(void *argument) {
+  const attn__engine *engine = argument;
+  engine->enter();
+  atomic_store(&seated, 1);
+  nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+  atomic_store(&about_to_leave, 1);
+  engine->leave();
+  return NULL;
+}
+
+static int nobody_was_inside(void *argument) {
+  return atomic_load(&about_to_leave) && take_every_seat(argument);
+}
+
+/* A fork waits until nobody is inside BLAS, whose locks would stay locked in the child. */
+static void test_a_fork_waits_for_those_inside(void **state) {
+  (void)state;
+  attn__engine engine = *engine_here();
+  pthread_t thread;
+  assert_true(succeeds_in_child(take_every_seat, &engine));
+  assert_int_equal(pthread_create(&thread, NULL, sit_for_a_moment, &engine), 0);
+  while (!atomic_load(&seated)) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+  const int waited = succeeds_in_child(nobody_was_inside, &engine);
+  pthread_join(thread, NULL);
+  assert_true(waited);
+  assert_true(take_every_seat(&engine)); /* and the parent goes on */
+}
+
 static void test_description(void **state) {
   (void)state;
   attn__blas_info info = {.isa = -1};
@@ -225,6 +264,7 @@ int main(void) {
       cmocka_unit_test(test_overwriting_nan),
       cmocka_unit_test(test_nan_stays_in_its_row_and_column),
       cmocka_unit_test(test_concurrent_callers),
+      cmocka_unit_test(test_a_fork_waits_for_those_inside),
       cmocka_unit_test(test_description),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

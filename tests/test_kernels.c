@@ -201,6 +201,10 @@ static void test_transpose(void **state) {
     for (int side = GUARD_BEFORE; side <= GUARD_AFTER; side++) {
       for (int64_t rows = 0; rows <= 35; rows++)
         for (int64_t cols = 0; cols <= 35; cols++) check_transpose(tables[t], rows, cols, (guard_side)side);
+      for (int64_t cols = 36; cols <= 70; cols++) {
+        check_transpose(tables[t], 16, cols, (guard_side)side);
+        check_transpose(tables[t], cols, 67, (guard_side)side);
+      }
       check_transpose(tables[t], 128, 64, (guard_side)side);
       check_transpose(tables[t], 127, 129, (guard_side)side);
       check_transpose(tables[t], 600, 1, (guard_side)side);

@@ -41,7 +41,8 @@
  *   others, and on every run. Other instruction sets, engines or BLAS builds may round differently.
  *   What a mask hides cannot leak: NaN, Inf or garbage in a masked key or value changes no bit. NaN in
  *   what is visible propagates, as in the formula.
- *   A query that sees no key gives an output of +0.0, weights of 0 and an LSE of -infinity.
+ *   A query that sees no key gives an output of +0.0, weights of 0 and an LSE of -infinity (with a sink: of
+ *   the sink).
  *
  * NOT PROMISED
  *   No autograd, no GPU, no protection against pointers to memory of the wrong size. Outputs must not
@@ -226,7 +227,8 @@ typedef struct attn_args {
   int32_t score_function;    /* ATTN_SCORE_...; 0: dot */
   const float *score_weight; /* general: W (D, D), dense; additive: v (D); dot: NULL */
   /* What becomes of each row of the output (of the layer's output in attn_self), in this order: residual is
-     added, then it is normalised, then multiplied by gain and shifted. Rows that see no key as well. */
+     added, then it is normalised, then multiplied by gain and shifted. Rows that see no key as well;
+     rows past lengths_q stay 0. */
   const float *residual;           /* of the output's shape; NULL: none */
   const int64_t *residual_strides; /* batch, head, row; NULL: dense */
   const float *norm_gain;          /* one number for each element of a row; NULL: 1 */
