@@ -39,18 +39,12 @@ static struct {
   pthread_mutex_t mutex;
   pthread_cond_t left;
   int64_t limit, taken;
+  int64_t forking; /* threads about to fork */
 } seats = {.once = PTHREAD_ONCE_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
-
-/* In a forked child the threads that held seats, or the mutex, are no more. */
-static void seats_reset(void) {
-  pthread_mutex_init(&seats.mutex, NULL);
-  pthread_cond_init(&seats.left, NULL);
-  seats.taken = 0;
-}
 
 static void enter(void) {
   pthread_mutex_lock(&seats.mutex);
-  while (seats.taken == seats.limit) pthread_cond_wait(&seats.left, &seats.mutex);
+  while (seats.taken == seats.limit || seats.forking) pthread_cond_wait(&seats.left, &seats.mutex);
   seats.taken++;
   pthread_mutex_unlock(&seats.mutex);
 }
@@ -58,8 +52,28 @@ static void enter(void) {
 static void leave(void) {
   pthread_mutex_lock(&seats.mutex);
   seats.taken--;
-  pthread_cond_signal(&seats.left);
+  pthread_cond_broadcast(&seats.left);
   pthread_mutex_unlock(&seats.mutex);
+}
+
+/* A fork waits until nobody is inside BLAS, whose own locks would stay locked in the child for ever. */
+static void before_fork(void) {
+  pthread_mutex_lock(&seats.mutex);
+  seats.forking++;
+  while (seats.taken > 0) pthread_cond_wait(&seats.left, &seats.mutex);
+}
+
+static void after_fork_in_parent(void) {
+  seats.forking--;
+  pthread_cond_broadcast(&seats.left);
+  pthread_mutex_unlock(&seats.mutex);
+}
+
+/* In the child, those who wait for the mutex or a seat are not there. */
+static void after_fork_in_child(void) {
+  pthread_mutex_init(&seats.mutex, NULL);
+  pthread_cond_init(&seats.left, NULL);
+  seats.forking = 0;
 }
 
 static void multiply_piece(const attn__product *p) {
@@ -133,7 +147,7 @@ static void start_once(void) {
   seats.limit = openblas_get_parallel() == 0 ? 1 : MOST_CALLERS;
   engine.seats = seats.limit;
   slow_clear = core_isa(openblas_get_corename()) != ATTN_ISA_AVX512;
-  pthread_atfork(NULL, NULL, seats_reset);
+  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 /* 1 if this much address space can be had. */

@@ -34,7 +34,8 @@
  * THREADS
  *   One call at a time per context: a second one that arrives meanwhile is refused with
  *   ATTN_ERROR_BUSY. Any number of contexts may work at once. A context may be used from any thread,
- *   and in a child process after fork().
+ *   and in a child process after fork() if no call was under way on it; a fork waits until the calls that
+ *   are under way in other threads have returned.
  *
  * RESULTS
  *   The same call gives the same bits for any number of threads, for a batch entry alone or among
