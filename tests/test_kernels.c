@@ -12,6 +12,7 @@ enum { LONGEST = 600, PAGE_FLOATS = 1024 };
 /* One call of a kernel over count numbers. x and out stand flush with an unreadable page. */
 typedef struct kernel_run {
   const attn__kernels *kernels;
+  guard_side side;
   int64_t count;
   float *x, *out;
   float expected[LONGEST + 1]; /* room for what the reference gives */
@@ -34,8 +35,11 @@ static void for_each_run(run_check check) {
     for (int t = 0; t < table_count; t++)
       for (int64_t count = 0; count <= LONGEST; count++) {
         const int64_t start = side == GUARD_BEFORE ? 0 : PAGE_FLOATS - count;
-        kernel_run run = {
-            .kernels = tables[t], .count = count, .x = x.data + start, .out = out.data + start};
+        kernel_run run = {.kernels = tables[t],
+                          .side = (guard_side)side,
+                          .count = count,
+                          .x = x.data + start,
+                          .out = out.data + start};
         fill_scores(&source, count, run.x);
         check(&run);
       }
@@ -153,6 +157,126 @@ static void test_exp_specials(void **state) {
   for_each_run(check_exp_specials);
 }
 
+/* The reference's result is expected, within 1e-6 of the size of what is added; in place. */
+static void check_close(const kernel_run *run, const float *sizes, const char *what) {
+  for (int64_t j = 0; j < run->count; j++)
+    if (!(fabsf(run->x[j] - run->expected[j]) <= 1e-6f * sizes[j])) fail_run(run, what);
+}
+
+static void check_softcap(kernel_run *run) {
+  const float cap = 7.5f;
+  memcpy(run->expected, run->x, (size_t)run->count * sizeof(float));
+  attn__kernels_reference.softcap(run->count, run->expected, cap);
+  run->kernels->softcap(run->count, run->x, cap);
+  for (int64_t j = 0; j < run->count; j++) run->out[j] = fabsf(run->expected[j]);
+  check_close(run, run->out, "softcap");
+}
+
+static void test_softcap(void **state) {
+  (void)state;
+  for_each_run(check_softcap);
+}
+
+/* Scores near 0, far from it, and not finite. */
+static void test_softcap_specials(void **state) {
+  (void)state;
+  const attn__kernels *tables[MOST_TABLES];
+  const int count = tables_here(tables);
+  for (int t = 0; t < count; t++) {
+    float x[] = {0, -0.0f, 1e-20f, -1e-20f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN};
+    const float expected[] = {0, -0.0f, 1e-20f, -1e-20f, 2, -2, 2, -2, NAN};
+    tables[t]->softcap(COUNT_OF(x), x, 2);
+    for (size_t j = 0; j < COUNT_OF(x); j++) assert_true(ulps_between(x[j], expected[j]) <= 2);
+  }
+}
+
+static void check_add_bias(kernel_run *run) {
+  for (int64_t j = 0; j < run->count; j++) {
+    run->out[j] = j % 5 == 3 ? -INFINITY : (float)(j % 7) - 3;
+    if (j % 10 == 3) run->x[j] = NAN; /* masked by the bias all the same */
+  }
+  memcpy(run->expected, run->x, (size_t)run->count * sizeof(float));
+  attn__kernels_reference.add_bias(run->count, run->expected, run->out);
+  run->kernels->add_bias(run->count, run->x, run->out);
+  for (int64_t j = 3; j < run->count; j += 5) assert_true(run->expected[j] == -INFINITY);
+  assert_as_expected(run, run->x, "add_bias");
+}
+
+static void test_add_bias(void **state) {
+  (void)state;
+  for_each_run(check_add_bias);
+}
+
+static void check_add_distance(kernel_run *run) {
+  const float slope = 0.37f, first = -(float)run->count / 3;
+  memcpy(run->expected, run->x, (size_t)run->count * sizeof(float));
+  for (int64_t j = 0; j < run->count; j++) run->out[j] = fabsf(run->x[j]) + slope * fabsf(first + (float)j);
+  attn__kernels_reference.add_distance(run->count, run->expected, slope, first);
+  run->kernels->add_distance(run->count, run->x, slope, first);
+  check_close(run, run->out, "add_distance");
+}
+
+static void test_add_distance(void **state) {
+  (void)state;
+  for_each_run(check_add_distance);
+}
+
+/* The bytes of the mask stand flush with an unreadable page, as the scores do. */
+static void check_mask(kernel_run *run) {
+  const size_t gap = run->side == GUARD_BEFORE ? 0 : (size_t)run->count * (sizeof(float) - 1);
+  uint8_t *visible = (uint8_t *)run->out + gap;
+  for (int64_t j = 0; j < run->count; j++) visible[j] = j % 3 != 1;
+  for (int64_t j = 0; j < run->count; j++) run->expected[j] = j % 3 != 1 ? run->x[j] : -INFINITY;
+  run->kernels->mask(run->count, run->x, visible);
+  assert_as_expected(run, run->x, "mask");
+}
+
+static void test_mask(void **state) {
+  (void)state;
+  for_each_run(check_mask);
+}
+
+/* The keys are rows of as many numbers as there are keys; the last one ends at the unreadable page. */
+static void check_additive(const attn__kernels *kernels, int64_t dim, int64_t count,
+                           random_source *source) {
+  guarded keys = guarded_make(dim * count, GUARD_AFTER), out = guarded_make(count, GUARD_AFTER);
+  guarded query = guarded_make(dim, GUARD_AFTER), weight = guarded_make(dim, GUARD_AFTER);
+  const struct attn__additive scores = {
+      .dim = dim, .weight = weight.data, .query = query.data, .keys = keys.data, .stride = count};
+  fill_scores(source, dim, weight.data);
+  for (int64_t n = 0; n < dim; n++) query.data[n] = random_normal(source);
+  for (int64_t n = 0; n < dim * count; n++) keys.data[n] = random_normal(source);
+  kernels->additive(&scores, count, out.data);
+  int64_t wrong = 0;
+  for (int64_t j = 0; j < count; j++) {
+    double sum = 0, size = 0;
+    for (int64_t d = 0; d < dim; d++) {
+      const double argument = (double)(query.data[d] + keys.data[d * count + j]);
+      const double term = (double)weight.data[d] * tanh(argument);
+      sum += term;
+      size += fabs(term);
+    }
+    wrong += !(fabs((double)out.data[j] - sum) <= 1e-6 * size);
+  }
+  guarded_free(&keys);
+  guarded_free(&out);
+  guarded_free(&query);
+  guarded_free(&weight);
+  if (wrong > 0)
+    fail_msg("%s kernels, additive, %ld x %ld: %ld wrong", kernels->name, (long)dim, (long)count,
+             (long)wrong);
+}
+
+static void test_additive(void **state) {
+  (void)state;
+  const attn__kernels *tables[MOST_TABLES];
+  const int table_count = tables_here(tables);
+  random_source source = random_seeded(support_seed());
+  for (int t = 0; t < table_count; t++)
+    for (int64_t dim = 1; dim <= 33; dim += 8)
+      for (int64_t count = 0; count <= 70; count++) check_additive(tables[t], dim, count, &source);
+}
+
 static void check_all_finite(kernel_run *run) {
   const float specials[] = {NAN, -NAN, INFINITY, -INFINITY};
   if (run->count > 0) run->x[0] = 0x1.fffffep127f;
@@ -234,6 +358,12 @@ int main(void) {
       cmocka_unit_test(test_divide),
       cmocka_unit_test(test_exp_sum),
       cmocka_unit_test(test_exp_specials),
+      cmocka_unit_test(test_softcap),
+      cmocka_unit_test(test_softcap_specials),
+      cmocka_unit_test(test_add_bias),
+      cmocka_unit_test(test_add_distance),
+      cmocka_unit_test(test_mask),
+      cmocka_unit_test(test_additive),
       cmocka_unit_test(test_all_finite),
       cmocka_unit_test(test_transpose),
       cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
