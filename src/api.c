@@ -174,6 +174,7 @@ int32_t attn_self(attn_context *context, const attn_self_args *args) {
   const attn__check check = {context->error};
   attn__self_problem self;
   if (!attn__resolve_self(&check, args, &self)) return end(context, ATTN_ERROR_ARGUMENT);
+  if (self.attention.batch == 0 || self.attention.len_q == 0) return end(context, ATTN_OK);
   const int64_t strands = attn__context_strands(context);
   const attn__plan plan = attn__plan_make(&self.attention, strands);
   uint64_t steps = scratch_bytes(context, &self.attention, &plan);

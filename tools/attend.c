@@ -1,4 +1,4 @@
-/* attend.c - runs attention over dense arrays, timed, in slices where somebody watches.
+/* attend.c - runs attention and layers over dense arrays, timed, in slices where somebody watches.
  * SPDX-License-Identifier: BSD-3-Clause */
 #define _POSIX_C_SOURCE 200809L
 #include "attend.h"
@@ -128,6 +128,8 @@ static attn_args slice_results(const attn_args *args, const slice *part, const w
   int64_t group = args->heads_q / args->heads_kv;
   sliced.output += before(part, strides->output, group);
   sliced.output_strides = strides->output;
+  if (args->residual != NULL) sliced.residual += before(part, strides->output, group);
+  sliced.residual_strides = strides->output;
   if (args->weights != NULL) sliced.weights += before(part, strides->scores, group);
   sliced.weights_strides = strides->scores;
   if (args->scores != NULL) sliced.scores += before(part, strides->scores, group);
@@ -206,5 +208,22 @@ int attend(attn_context *context, const attn_args *args, bool show_progress, att
     if (step < key_heads / BAR_STEPS) step = key_heads / BAR_STEPS;
     status = attend_slices(context, args, step, seconds);
   }
+  return status == ATTN_OK ? EXIT_OK : refuse(EXIT_LIBRARY, "%s", attn_last_error(context));
+}
+
+double attend_layer_flops(const attn_self_args *args) {
+  const attn_args *attention = args->attention;
+  double keys = (double)attention->heads_kv * ((double)attention->dim + (double)attention->dim_v);
+  double projected = (double)attention->heads_q * (double)attention->dim + keys;
+  double weights = projected * (double)args->dim_model;
+  if (args->weight_o != NULL)
+    weights += (double)args->dim_output * (double)attention->heads_q * (double)attention->dim_v;
+  return 2.0 * weights * (double)attention->batch * (double)attention->len_q + attend_flops(attention);
+}
+
+int attend_layer(attn_context *context, const attn_self_args *args, double *seconds) {
+  double start = now();
+  int32_t status = attn_self(context, args);
+  *seconds = now() - start;
   return status == ATTN_OK ? EXIT_OK : refuse(EXIT_LIBRARY, "%s", attn_last_error(context));
 }

@@ -15,6 +15,7 @@ static const char main_help[] =
     "Attention, softmax(scale * query key^T) value, on CPUs and on arrays in .npy files.\n"
     "\n"
     "  attn run                   computes attention, times it, compares it with what is expected\n"
+    "  attn self                  computes a self-attention layer: projections, heads, attention\n"
     "  attn map                   draws attention weights as heat maps\n"
     "  attn info                  says what the library is made of on this machine\n"
     "  attn help COMMAND          says more about a command\n"
@@ -34,11 +35,12 @@ static const char main_help[] =
 typedef struct command {
   const char *name;
   int (*run)(char **arguments);
-  const char *help;
+  const char *const *help;
 } command;
 
 static const command commands[] = {
     {"run", run_command, run_help},
+    {"self", self_command, self_help},
     {"map", map_command, map_help},
     {"info", info_command, info_help},
 };
@@ -54,7 +56,12 @@ static bool is_help(const char *argument) {
 }
 
 static int no_such_command(const char *name) {
-  return refuse(EXIT_USAGE, "'%s': expected run, map, info or help", name);
+  return refuse(EXIT_USAGE, "'%s': expected run, self, map, info or help", name);
+}
+
+static int print_pieces(const char *const *pieces) {
+  for (; *pieces != NULL; pieces++) fputs(*pieces, stdout);
+  return EXIT_OK;
 }
 
 static int print_help(char **arguments) {
@@ -64,16 +71,12 @@ static int print_help(char **arguments) {
   }
   const command *found = find_command(arguments[0]);
   if (found == NULL) return no_such_command(arguments[0]);
-  fputs(found->help, stdout);
-  return EXIT_OK;
+  return print_pieces(found->help);
 }
 
 static int run_subcommand(const command *chosen, char **arguments) {
   for (char **argument = arguments; *argument != NULL; argument++)
-    if (is_help(*argument)) {
-      fputs(chosen->help, stdout);
-      return EXIT_OK;
-    }
+    if (is_help(*argument)) return print_pieces(chosen->help);
   return chosen->run(arguments);
 }
 

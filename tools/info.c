@@ -11,17 +11,15 @@
 #include "refuse.h"
 #include "text.h"
 
-const char info_help[] =
+static const char usage[] =
     "Usage: attn info [options]\n"
     "\n"
     "Says what the library is made of on this machine: version, CPU and its instruction sets, who\n"
     "multiplies matrices, threads, and what makes it slow here, if anything.\n"
     "\n"
-    "  --json                     the same as a JSON object\n"
-    "  --threads N                0 to 1024 (default: 0, one for each CPU)\n"
-    "  --engine auto|blas         who multiplies matrices\n"
-    "  --isa auto|reference|avx2|avx512\n"
-    "                             the highest instruction set to use\n";
+    "  --json                     the same as a JSON object\n";
+
+const char *const info_help[] = {usage, library_help, NULL};
 
 static void print_text(const attn_info *info) {
   printf("version  %s\n", attn_version_text());
@@ -58,18 +56,7 @@ typedef struct info_options {
 
 static const option options_table[] = {
     {.name = "--json", .kind = OPTION_FLAG, .field = offsetof(info_options, json)},
-    {.name = "--threads",
-     .kind = OPTION_INTEGER,
-     .field = offsetof(info_options, library.threads),
-     .high = LIBRARY_MAX_THREADS},
-    {.name = "--engine",
-     .kind = OPTION_WORD,
-     .field = offsetof(info_options, library.engine),
-     .words = library_engines},
-    {.name = "--isa",
-     .kind = OPTION_WORD,
-     .field = offsetof(info_options, library.isa),
-     .words = library_isas},
+    {.table = library_table, .field = offsetof(info_options, library)},
     {.name = NULL},
 };
 

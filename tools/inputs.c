@@ -94,6 +94,18 @@ attn_args inputs_args(const inputs *given) {
                      .value = given->value.floats};
 }
 
+npy_shape inputs_rows(const inputs *given) {
+  npy_shape rows = {.rank = given->query.rank - 1};
+  memcpy(rows.lengths, given->query.shape, sizeof rows.lengths);
+  return rows;
+}
+
+npy_shape inputs_output(const inputs *given) {
+  npy_shape output = inputs_rows(given);
+  output.lengths[output.rank++] = dimension(&given->value, 0);
+  return output;
+}
+
 void inputs_free(inputs *given) {
   npy_array *owned[] = {&given->packed, &given->query, &given->key, &given->value};
   for (int i = 0; i < (given->packed_path != NULL ? 1 : 4); i++) npy_free(owned[i]);

@@ -22,6 +22,10 @@ int inputs_read(inputs *given);
 /* The sizes and the three arrays. */
 attn_args inputs_args(const inputs *given);
 
+/* The shapes of what comes of them: the rows of scores, ... x queries; and the output. */
+npy_shape inputs_rows(const inputs *given);
+npy_shape inputs_output(const inputs *given);
+
 void inputs_free(inputs *given);
 
 #endif

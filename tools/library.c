@@ -2,22 +2,42 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "library.h"
 
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "refuse.h"
 
-const char *const library_engines[] = {
+static const char *const engines[] = {
     [ATTN_ENGINE_AUTO] = "auto",
     [ATTN_ENGINE_BLAS] = "blas",
     NULL,
 };
-const char *const library_isas[] = {
+static const char *const isas[] = {
     [ATTN_ISA_AUTO] = "auto",
     [ATTN_ISA_REFERENCE] = "reference",
     [ATTN_ISA_AVX2] = "avx2",
     [ATTN_ISA_AVX512] = "avx512",
     NULL,
 };
+
+enum { MAX_THREADS = 1024 };
+
+#define AT(member) offsetof(library_options, member)
+
+const option library_table[] = {
+    {.name = "--threads", .kind = OPTION_INTEGER, .field = AT(threads), .high = MAX_THREADS},
+    {.name = "--engine", .kind = OPTION_WORD, .field = AT(engine), .words = engines},
+    {.name = "--isa", .kind = OPTION_WORD, .field = AT(isa), .words = isas},
+    {.name = NULL},
+};
+
+const char library_help[] = "\n"
+                            "Library\n"
+                            "  --threads N                0 to 1024 (default: 0, one for each CPU)\n"
+                            "  --engine auto|blas         who multiplies matrices\n"
+                            "  --isa auto|reference|avx2|avx512\n"
+                            "                             the highest instruction set to use\n";
 
 int library_open(attn_context **context, attn_info *info, const library_options *options) {
   attn_options wanted = {.size = sizeof wanted,
@@ -29,4 +49,13 @@ int library_open(attn_context **context, attn_info *info, const library_options 
   if (attn_describe(*context, info) == ATTN_OK) return EXIT_OK;
   attn_destroy(*context);
   return refuse(EXIT_LIBRARY, "the library cannot describe itself");
+}
+
+void library_report(const attn_info *info, const char *engine, double flops, double seconds) {
+  printf("engine   %s (%s, %s, %s)\n", engine, info->blas, info->blas_flavor, info->blas_core);
+  printf("isa      %s\n", info->isa);
+  printf("threads  %" PRId64 "\n", info->threads);
+  printf("time     %.6f s\n", seconds);
+  printf("speed    %.2f GFLOP/s\n", seconds > 0.0 ? flops / seconds * 1e-9 : 0.0);
+  if (info->warning[0] != '\0') printf("warning  %s\n", info->warning);
 }

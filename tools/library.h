@@ -6,7 +6,7 @@
 #include <attn/attn.h>
 #include <stdint.h>
 
-enum { LIBRARY_MAX_THREADS = 1024 };
+#include "options.h"
 
 typedef struct library_options {
   int64_t threads; /* 0: the library's choice */
@@ -14,11 +14,14 @@ typedef struct library_options {
   int32_t isa;     /* ATTN_ISA_... */
 } library_options;
 
-/* The words of --engine and --isa, in the order of their constants, ended by NULL. */
-extern const char *const library_engines[];
-extern const char *const library_isas[];
+/* The options for that struct, and their help. */
+extern const option library_table[];
+extern const char library_help[];
 
 /* Makes a context and describes it. Returns EXIT_OK, or reports the error and returns EXIT_LIBRARY. */
 int library_open(attn_context **context, attn_info *info, const library_options *options);
+
+/* Prints who did work of so many floating-point operations, and how fast. */
+void library_report(const attn_info *info, const char *engine, double flops, double seconds);
 
 #endif

@@ -14,7 +14,7 @@
 #include "picture.h"
 #include "refuse.h"
 
-const char map_help[] =
+static const char usage[] =
     "Usage: attn map WEIGHTS.npy -o MAP.svg [options]\n"
     "\n"
     "Draws attention weights as heat maps, one panel for each head, all in one scale of colours.\n"
@@ -31,6 +31,8 @@ const char map_help[] =
     "  --labels-q FILE            a label for each query, one on a line, in UTF-8\n"
     "  --labels-k FILE            a label for each key\n"
     "  --image FILE               a PNG picture to draw under the keys, from the first to the last\n";
+
+const char *const map_help[] = {usage, NULL};
 
 enum { MAX_PANELS = 256, LABELS_LIMIT = 16 * 1024 * 1024 };
 

@@ -401,3 +401,8 @@ int npy_write(const npy_array *array, const char *path) {
   write_numbers(output.stream, array->floats, array->count);
   return file_commit(&output);
 }
+
+void npy_print_shape(const char *name, const npy_array *array) {
+  char text[NPY_SHAPE_TEXT];
+  printf("%-8s %s\n", name, npy_shape_text(text, array->rank, array->shape));
+}

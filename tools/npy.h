@@ -29,6 +29,12 @@ typedef struct npy_array {
   };
 } npy_array;
 
+/* The shape of an array that may not exist yet. */
+typedef struct npy_shape {
+  int rank;
+  int64_t lengths[NPY_MAX_RANK];
+} npy_shape;
+
 /* Makes an array of floats of that shape, its numbers not set. name is for the message: "the output". */
 int npy_make(npy_array *array, const char *name, int rank, const int64_t *shape);
 
@@ -46,5 +52,8 @@ void npy_free(npy_array *array);
 
 /* The shape in words, "8 x 40 x 15"; "a single number" where there is no dimension. Returns text. */
 const char *npy_shape_text(char text[NPY_SHAPE_TEXT], int rank, const int64_t *shape);
+
+/* Prints a line of a report: the name and the shape. */
+void npy_print_shape(const char *name, const npy_array *array);
 
 #endif

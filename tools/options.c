@@ -115,12 +115,21 @@ static int set_option(const option *row, void *options, const char *text) {
   return code;
 }
 
-/* Finds "--name", "--name=value" or "-n". */
-static const option *find_option(const option *table, const char *text) {
+static bool is_named(const option *row, const char *text) {
   size_t length = strcspn(text, "=");
-  for (const option *row = table; row->name != NULL; row++) {
-    if (strlen(row->name) == length && strncmp(row->name, text, length) == 0) return row;
-    if (row->brief != NULL && strcmp(row->brief, text) == 0) return row;
+  if (strlen(row->name) == length && strncmp(row->name, text, length) == 0) return true;
+  return row->brief != NULL && strcmp(row->brief, text) == 0;
+}
+
+/* Finds "--name", "--name=value" or "-n"; *options becomes the struct of the table that it is in. */
+static const option *find_option(const option *table, const char *text, void **options) {
+  for (const option *row = table; row->name != NULL || row->table != NULL; row++) {
+    if (row->name != NULL && is_named(row, text)) return row;
+    void *inner = (char *)*options + row->field;
+    const option *found = row->table != NULL ? find_option(row->table, text, &inner) : NULL;
+    if (found == NULL) continue;
+    *options = inner;
+    return found;
   }
   return NULL;
 }
@@ -128,7 +137,7 @@ static const option *find_option(const option *table, const char *text) {
 /* Reads the option at *at and moves *at past it. */
 static int read_option(const option *table, void *options, char ***at) {
   const char *text = *(*at)++;
-  const option *row = find_option(table, text);
+  const option *row = find_option(table, text, &options);
   if (row == NULL) return refuse(EXIT_USAGE, "%s: no such option; see 'attn help'", text);
   const char *value = strchr(text, '=');
   if (row->kind == OPTION_FLAG && value != NULL)

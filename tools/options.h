@@ -18,15 +18,16 @@ typedef enum option_kind {
   OPTION_POSITIVE   /* the same, above 0 as a float too */
 } option_kind;
 
-/* Tables end with a row whose name is NULL. */
+/* Tables end with a row that has neither a name nor a table. */
 typedef struct option {
-  const char *name;  /* "--scale" */
+  const char *name;  /* "--scale"; NULL: not an option but a table */
   const char *brief; /* "-q"; NULL: none */
   option_kind kind;
   size_t field;      /* its offset in the struct of all that is read */
   size_t given;      /* the offset of a bool that becomes true if the option is there; 0: nobody asks */
   int64_t low, high; /* of OPTION_INTEGER and OPTION_PAIR */
-  const char *const *words; /* of OPTION_WORD, ended by NULL */
+  const char *const *words;   /* of OPTION_WORD, ended by NULL */
+  const struct option *table; /* more options, whose fields are in the struct that is at field */
 } option;
 
 /* Reads arguments (ended by NULL) into a struct: options as "--name value" or "--name=value", and at most

@@ -127,7 +127,8 @@ class Progress(ToolTest):
                 self.save(name, self.random.integers(length - 50, length + 1, batch))
             slow = (*self.INPUTS, "--isa", "reference", "--threads", "1", f"--offset={offset}", "--mask", "mask.npy",
                     "--bias", "bias.npy", "--alibi-slopes", "slopes.npy", "--sinks", "sinks.npy", "--kv-lengths",
-                    "kv.npy", "--query-lengths", "queries.npy", "--local-p", "centers.npy", "--window=450,450")
+                    "kv.npy", "--query-lengths", "queries.npy", "--local-p", "centers.npy", "--window=450,450",
+                    "--residual", "q.npy")
             results = ("out.npy", "w.npy", "l.npy", "s.npy")
             slow += ("-o", "out.npy", "--weights", "w.npy", "--lse", "l.npy", "--scores", "s.npy")
             self.assertIn(" %  ", self.run_in_terminal(*slow))

@@ -53,15 +53,45 @@ def softmax(scores, sinks):
     return e / np.where(total == 0, 1, total), lse
 
 
-def attention4(q, k, v, scale=None, softcap=None, bias=0, slopes=None, mask=True, sinks=None, sigma=None, **rules):
-    """The formula in float64 on arrays of four dimensions. scores has them at each of three stages."""
+def products(q, k, score_function="dot", score_weight=None, scale=None):
+    """The scores before all that edits them."""
+    if score_function == "additive":
+        scores = np.tanh(q[..., :, None, :] + k[..., None, :, :]) @ score_weight.astype(np.float64)
+    else:
+        scores = (q if score_weight is None else q @ score_weight.astype(np.float64)) @ np.swapaxes(k, -1, -2)
+    return scores * ((1 / np.sqrt(q.shape[-1]) if score_function == "dot" else 1) if scale is None else scale)
+
+
+def normed(rows, norm="none", epsilon=1e-5, gain=1, shift=0, residual=0):
+    """What becomes of rows of the output that have a query."""
+    rows = rows + residual
+    if norm == "l2":
+        rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), epsilon)
+    if norm == "layer":
+        rows = rows - rows.mean(axis=-1, keepdims=True)
+    if norm in ("rms", "layer"):
+        rows = rows / np.sqrt((rows ** 2).mean(axis=-1, keepdims=True) + epsilon)
+    return rows * gain + shift
+
+
+def finished(output, norm, query_lengths):
+    """The output of batch x ... x N x columns, normed, and +0.0 where there is no query."""
+    output = normed(output, **(norm or {}))
+    for b, length in enumerate(query_lengths if query_lengths is not None else ()):
+        output[b, ..., length:, :] = 0
+    return output
+
+
+def attention4(q, k, v, softcap=None, bias=0, slopes=None, mask=True, sinks=None, sigma=None, score=None, **rules):
+    """The formula in float64 on arrays of four dimensions. scores has them at each of three stages; score has
+    the arguments of products()."""
     q, k, v = (x.astype(np.float64) for x in (q, k, v))
     if q.shape[1] != k.shape[1]:
         k, v = (np.repeat(x, q.shape[1] // k.shape[1], axis=1) for x in (k, v))
     shape = q.shape[:3] + k.shape[2:3]
     seen = visible(shape, **rules)
     exists = visible(shape, kv_lengths=rules.get("kv_lengths"), query_lengths=rules.get("query_lengths"))
-    scores = [q @ np.swapaxes(k, -1, -2) * (1 / np.sqrt(q.shape[-1]) if scale is None else scale)]
+    scores = [products(q, k, **(score or {}))]
     scores.append(scores[0] if softcap is None else softcap * np.tanh(scores[0] / softcap))
     final = scores[1] + bias
     i, j = np.indices(shape[2:])
@@ -81,14 +111,46 @@ def attention4(q, k, v, scale=None, softcap=None, bias=0, slopes=None, mask=True
     return Result(weights @ v, weights, lse, scores)
 
 
-def attention(q, k, v, **formula):
-    """The same on arrays of two to four dimensions."""
+def attention(q, k, v, scale=None, score=None, norm=None, **formula):
+    """The same on arrays of two to four dimensions; norm has the arguments of normed()."""
+    formula["score"] = dict(score or {}, scale=scale)
     missing = (None,) * (4 - q.ndim)
     if formula.get("centers") is not None:
         formula["centers"] = formula["centers"][missing]
     result = attention4(q[missing], k[missing], v[missing], **formula)
     drop = (0,) * (4 - q.ndim)
-    return Result(*(x[drop] for x in result[:3]), [x[drop] for x in result.scores])
+    output = finished(result.output, norm, formula.get("query_lengths"))
+    return Result(output[drop], *(x[drop] for x in result[1:3]), [x[drop] for x in result.scores])
+
+
+def rotate(x, kind, offset, dim=None, base=10000.0):
+    """Rotary embeddings of an array of batch x heads x N x D."""
+    dim = x.shape[-1] if dim is None else dim
+    n = np.arange(dim // 2)
+    angle = (np.arange(x.shape[2])[:, None] + float(offset)) * base ** (-2.0 * n / dim)
+    first, second = (n, n + dim // 2) if kind == "half" else (2 * n, 2 * n + 1)
+    rotated = x.copy()
+    rotated[..., first] = x[..., first] * np.cos(angle) - x[..., second] * np.sin(angle)
+    rotated[..., second] = x[..., second] * np.cos(angle) + x[..., first] * np.sin(angle)
+    return rotated
+
+
+def layer(x, heads, weights, biases, rope=None, norm=None, **formula):
+    """A self-attention layer on batch x N x E. heads: of query and of key; weights and biases: by the letters
+    q, k, v, o; rope has the arguments of rotate()."""
+    x = x.astype(np.float64)
+    projected = {}
+    for letter, count in zip("qkv", (heads[0], heads[1], heads[1])):
+        rows = x @ weights[letter].astype(np.float64).T + biases.get(letter, 0)
+        projected[letter] = rows.reshape(*rows.shape[:2], count, rows.shape[2] // count).swapaxes(1, 2)
+        if rope is not None and letter != "v":
+            projected[letter] = rotate(projected[letter], offset=formula.get("offset", 0), **rope)
+    result = attention(*projected.values(), **formula)
+    output = result.output.swapaxes(1, 2)
+    output = output.reshape(*x.shape[:2], output.shape[2] * output.shape[3])
+    if "o" in weights:
+        output = output @ weights["o"].astype(np.float64).T + biases.get("o", 0)
+    return result._replace(output=finished(output, norm, formula.get("query_lengths")))
 
 
 class ToolTest(unittest.TestCase):

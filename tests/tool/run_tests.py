@@ -103,6 +103,10 @@ class Run(ToolTest):
         self.check(self.normal(*full[0]), self.normal(2, 4, 0, 8), self.normal(2, 4, 0, 6))
         self.check(self.normal(*full[0]), self.normal(*full[1]), self.normal(2, 4, 7, 0))
         self.check(self.normal(*full[0]), self.normal(2, 4, 0, 8), self.normal(2, 4, 0, 0))
+        self.save("none.npy", self.normal(0))
+        self.save("residual.npy", self.normal(2, 4, 5, 0))
+        self.check(self.normal(*full[0]), self.normal(*full[1]), self.normal(2, 4, 7, 0), "--norm=layer", "--norm-gain",
+                   "none.npy", "--norm-shift", "none.npy", "--residual", "residual.npy")
         self.save_inputs(self.normal(5, 0), self.normal(7, 0), self.normal(7, 3))
         self.error(4, "dim", *self.INPUTS)
         self.save_inputs(self.normal(2, 4, 5, 8), self.normal(2, 0, 7, 8), self.normal(2, 0, 7, 8))

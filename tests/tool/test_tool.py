@@ -21,6 +21,7 @@ from harness import ToolTest
 from file_tests import Files, Progress
 from map_tests import Map
 from run_tests import Compare, Run, RunErrors
+from self_tests import Self, SelfErrors
 from variation_tests import Prediction, VariationErrors, Variations
 
 
@@ -51,7 +52,7 @@ class InfoAndHelp(ToolTest):
         self.assertTrue(main.startswith("Usage: attn COMMAND"))
         for arguments in (("--help",), ("-h",), ("help", "--help")):
             self.assertEqual(self.ok(*arguments), main)
-        for command in ("run", "map", "info"):
+        for command in ("run", "self", "map", "info"):
             text = self.ok("help", command)
             self.assertTrue(text.startswith(f"Usage: attn {command} "))
             self.assertEqual(self.ok(command, "--help"), text)
@@ -59,7 +60,7 @@ class InfoAndHelp(ToolTest):
             self.assertLessEqual(max(len(line) for line in text.splitlines()), 100)
 
     def test_every_option_is_explained(self):
-        for command in ("run", "map", "info"):
+        for command in ("run", "self", "map", "info"):
             for option in re.findall(r"^ +(?:-., )?(--[a-z-]+)", self.ok("help", command), re.M):
                 result = self.run_tool(command, option)
                 self.assertNotIn(b"no such option", result.stderr, (command, option))
@@ -70,8 +71,8 @@ class InfoAndHelp(ToolTest):
 
     def test_commands(self):
         self.error(2, "expected a command")
-        self.error(2, "'rum': expected run, map, info or help", "rum")
-        self.error(2, "'rum': expected run, map, info or help", "help", "rum")
+        self.error(2, "'rum': expected run, self, map, info or help", "rum")
+        self.error(2, "'rum': expected run, self, map, info or help", "help", "rum")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ class Varied(ToolTest):
         self.rank = rank
         shapes = (batch, heads_q, len_q, dim), (batch, heads_kv, len_k, dim), (batch, heads_kv, len_k, dim_v)
         self.x = tuple(self.normal(*shape[4 - rank:]) for shape in shapes)
+        self.dim = dim
+        self.output_shape = self.x[0].shape[:-1] + (dim_v,)
 
     def save_as(self, name, array):
         self.save(name, array)
@@ -107,19 +109,57 @@ class Varied(ToolTest):
             return options + ["--sigma", "2.25"], {"sigma": 2.25, **formula}
         return options, formula
 
+    def vary_score(self):
+        if self.random.random() < 0.5:
+            name, weight = "general", self.normal(self.dim, self.dim) / np.float32(self.dim)
+        else:
+            name, weight = "additive", self.normal(self.dim)
+        return (["--score-function", name, "--score-weight", self.save_as("score.npy", weight)],
+                {"score": {"score_function": name, "score_weight": weight}})
+
+    def vary_norm(self):
+        norm = {"norm": str(self.random.choice(["none", "l2", "rms", "layer"]))}
+        options = ["--norm", norm["norm"]]
+        if norm["norm"] != "none" and self.random.random() < 0.7:
+            norm["epsilon"] = 0.125
+            options.append("--norm-epsilon=0.125")
+        for name, option, shape in (("gain", "--norm-gain", self.output_shape[-1:]),
+                                    ("shift", "--norm-shift", self.output_shape[-1:]),
+                                    ("residual", "--residual", self.output_shape)):
+            if self.random.random() < 0.5:
+                norm[name] = self.normal(*shape)
+                options += [option, self.save_as(f"{name}.npy", norm[name])]
+        return options, {"norm": norm}
+
+    def choose_variations(self):
+        """Some of all, but not those that exclude each other."""
+        chosen = [name for name in self.NAMES if self.random.random() < 0.35]
+        if "vary_alibi" in chosen and "vary_slopes" in chosen:
+            chosen.remove("vary_alibi")
+        chosen.sort(key="vary_centers".__eq__)  # which must be the last of the windows
+        options, formula = [], {}
+        for name in chosen:
+            more, terms = getattr(self, name)()
+            options += more
+            formula.update(terms)
+        return options, formula
+
     def verify(self, options, formula):
         """Checks all results and the scores at one of the stages."""
         stage = int(self.random.integers(3))
         self.check(*self.x, "--scores", "scores.npy", "--scores-stage", str(stage), *options, **formula)
         expected = attention(*self.x, **formula)
         self.check_files(("scores.npy", expected.scores[stage]), scores=expected.scores[stage])
+        if "norm" in formula:  # which changes rows that see no key as well
+            return
         empty = np.isneginf(expected.scores[2]).all(axis=-1)
         self.assertFalse(self.load("out.npy")[empty].tobytes().strip(b"\0"), "+0.0 where nothing is seen")
 
 
-class Variations(Varied):
-    NAMES = [name for name in dir(Varied) if name.startswith("vary_")]
+Varied.NAMES = [name for name in dir(Varied) if name.startswith("vary_")]
 
+
+class Variations(Varied):
     def test_each_alone(self):
         for name in self.NAMES:
             for rank, heads_q, heads_kv in ((4, 4, 2), (4, 6, 1), (3, 3, 3), (2, 1, 1)):
@@ -136,16 +176,7 @@ class Variations(Varied):
             self.choose(batch=int(self.random.integers(1, 4)) if rank == 4 else 1, heads_q=group * heads_kv,
                         heads_kv=heads_kv, len_q=int(self.random.integers(1, 80)), rank=rank,
                         len_k=int(self.random.integers(1, 300)), dim=int(self.random.integers(1, 20)))
-            chosen = [name for name in self.NAMES if self.random.random() < 0.35]
-            if "vary_alibi" in chosen and "vary_slopes" in chosen:
-                chosen.remove("vary_alibi")
-            if "vary_centers" in chosen:  # which must be the last of the windows
-                chosen.sort(key="vary_centers".__eq__)
-            options, formula = [], {}
-            for name in chosen:
-                more, terms = getattr(self, name)()
-                options += more
-                formula.update(terms)
+            options, formula = self.choose_variations()
             with self.subTest(trial=trial, options=options, shape=self.shape):
                 self.verify(options, formula)
 
@@ -244,6 +275,11 @@ class VariationErrors(Varied):
                 ("--predict-v: expected --predict-w beside it", "--predict-v", "x.npy", "--window=1,1"),
                 ("--predict-w: expected --window beside it", "--predict-w", "x.npy", "--predict-v", "x.npy"),
                 ("--sigma: expected --local-p or --predict-w beside it", "--sigma", "1", "--window=1,1"),
+                ("--score-weight: expected --score-function general or additive beside it", "--score-weight", "x.npy"),
+                ("--score-function: expected --score-weight beside it", "--score-function", "general"),
+                ("--score-function: expected one of dot, general, additive, got 'x'", "--score-function", "x"),
+                ("--norm-epsilon: expected --norm beside it", "--norm-epsilon", "1"),
+                ("--norm: expected one of none, l2, rms, layer, got 'x'", "--norm", "x"),
                 ("--scores-stage: expected --scores beside it", "--scores-stage", "0"),
                 ("s.npy: expected a file of its own", "--scores", "s.npy", "--weights", "s.npy"),
                 ("--alibi: expected no value", "--alibi=yes")):
@@ -263,7 +299,7 @@ class VariationErrors(Varied):
         for text in ("3", "-1", "1.0", "", "all"):
             self.refused(2, f"--scores-stage: expected a whole number from 0 to 2, got '{text}'", "--scores", "s.npy",
                          "--scores-stage", text)
-        for option in ("--softcap", "--sigma"):
+        for option in ("--softcap", "--sigma", "--norm-epsilon"):
             for text in ("0", "-1", "-0.0", "1e-50", "1e39", "nan", "inf", "", "1 "):
                 self.refused(2, f"{option}: expected a finite number above 0, got '{text}'", option, text)
 
@@ -310,12 +346,21 @@ class VariationErrors(Varied):
                 ("sinks", "one number for each query head: 4, got", (), (5,), (4, 1)),
                 ("kv-lengths", "one number for each batch entry: 2, got", (), (3,), (2, 1)),
                 ("query-lengths", "one number for each batch entry: 2, got", (), (1,), (1, 2)),
+                ("residual", "the output's shape 2 x 4 x 9 x 6, got", (), (6,), (9, 6), (2, 4, 9, 8)),
+                ("norm-gain", "one number for each column of the output: 6, got", (), (8,), (1, 6), (0,)),
+                ("norm-shift", "one number for each column of the output: 6, got", (), (5,), (6, 1)),
                 ("local-p", "one center for each query: 2 x 4 x 9, got", (), (9,), (4, 9), (2, 4, 9, 1), (2, 9, 4))):
             kind = {"mask": bool, "kv-lengths": int, "query-lengths": int}.get(option, np.float32)
             for shape in shapes:
                 self.save("x.npy", np.zeros(shape, kind))
                 self.refused(3, f"x.npy: expected {words}", f"--{option}", "x.npy",
                              *(["--window=1,1"] if option == "local-p" else []))
+        for name, words, *shapes in (
+                ("general", "a row and a column for each column of the query: 8 x 8, got", (), (8,), (8, 7), (7, 8)),
+                ("additive", "one number for each column of the query: 8, got", (), (7,), (8, 8), (8, 1))):
+            for shape in shapes:
+                self.save("x.npy", np.zeros(shape, np.float32))
+                self.refused(3, f"x.npy: expected {words}", "--score-function", name, "--score-weight", "x.npy")
         predict = ["--window=2,2", "--predict-w", "w.npy", "--predict-v", "v.npy"]
         for matrix, vector, words in (
                 ((3, 7), (3,), "w.npy: expected as many columns as the query has: 3 x 8, got 3 x 7"),
