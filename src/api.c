@@ -58,19 +58,35 @@ static int32_t environment_isa(const char **word) {
   return isa ? isa : -1;
 }
 
+/* The engine of the environment variable ATTN_ENGINE, ATTN_ENGINE_AUTO where it is not set; -1 if it is no
+ * word. */
+static int32_t environment_engine(const char **word) {
+  static const char *const names[] = {
+      [ATTN_ENGINE_AUTO] = "auto", [ATTN_ENGINE_BLAS] = "blas", [ATTN_ENGINE_BUILTIN] = "builtin"};
+  *word = getenv("ATTN_ENGINE");
+  if (!*word || !**word) return ATTN_ENGINE_AUTO;
+  for (int32_t engine = ATTN_ENGINE_AUTO; engine <= ATTN_ENGINE_BUILTIN; engine++)
+    if (strcmp(*word, names[engine]) == 0) return engine;
+  return -1;
+}
+
 /* Checks the options and fills in the defaults. */
 static int32_t resolve_options(const attn__check *check, attn_options *options) {
   const char *word;
   const int32_t isa = environment_isa(&word);
   if (isa < 0)
     return attn__check_fail(check, "ATTN_ISA: expected reference, avx2 or avx512, got \"%.64s\"", word);
+  const int32_t engine = environment_engine(&word);
+  if (engine < 0)
+    return attn__check_fail(check, "ATTN_ENGINE: expected auto, blas or builtin, got \"%.64s\"", word);
   if (!attn__check_range(check, "threads", options->threads, 0, MOST_THREADS)) return 0;
-  if (!attn__check_range(check, "engine", options->engine, ATTN_ENGINE_AUTO, ATTN_ENGINE_BLAS)) return 0;
+  if (!attn__check_range(check, "engine", options->engine, ATTN_ENGINE_AUTO, ATTN_ENGINE_BUILTIN)) return 0;
   if (!attn__check_range(check, "isa", options->isa, ATTN_ISA_AUTO, ATTN_ISA_AVX512)) return 0;
   if (!attn__check_range(check, "reserved", options->reserved, 0, 0)) return 0;
   if (!options->allocate != !options->deallocate)
     return attn__check_fail(check, "%s: expected allocate and deallocate or neither, got NULL for this one",
                             options->allocate ? "deallocate" : "allocate");
+  if (options->engine == ATTN_ENGINE_AUTO) options->engine = engine;
   if (options->threads == 0) options->threads = attn__cpu_count();
   int32_t level = attn__cpu_isa();
   if (options->isa && options->isa < level) level = options->isa;
@@ -113,7 +129,7 @@ static int32_t end(attn_context *context, int32_t status) {
 /* What a call on these arguments needs beyond them. */
 static uint64_t scratch_bytes(const attn_context *context, const attn__problem *problem,
                               const attn__plan *plan) {
-  return attn__plan_scratch(plan) + attn__local_scratch(problem, attn__context_strands(context));
+  return attn__plan_scratch(plan) + attn__local_scratch(context, problem);
 }
 
 /* The context's scratch; NULL and a sentence if it cannot be had. */
@@ -134,7 +150,7 @@ static void attend(attn_context *context, attn__problem *problem, const attn__pl
 }
 
 static int32_t run(attn_context *context, attn__problem *problem) {
-  const attn__plan plan = attn__plan_make(problem, attn__context_strands(context));
+  const attn__plan plan = attn__plan_make(problem, &context->engine, attn__context_strands(context));
   char *scratch = take_scratch(context, scratch_bytes(context, problem, &plan));
   if (!scratch) return ATTN_ERROR_MEMORY;
   attend(context, problem, &plan, scratch);
@@ -176,7 +192,7 @@ int32_t attn_self(attn_context *context, const attn_self_args *args) {
   if (!attn__resolve_self(&check, args, &self)) return end(context, ATTN_ERROR_ARGUMENT);
   if (self.attention.batch == 0 || self.attention.len_q == 0) return end(context, ATTN_OK);
   const int64_t strands = attn__context_strands(context);
-  const attn__plan plan = attn__plan_make(&self.attention, strands);
+  const attn__plan plan = attn__plan_make(&self.attention, &context->engine, strands);
   uint64_t steps = scratch_bytes(context, &self.attention, &plan);
   if (steps < attn__linear_scratch(strands)) steps = attn__linear_scratch(strands);
   const attn__self_layout layout = attn__self_lay_out(&self, steps);
@@ -205,14 +221,14 @@ int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *ou
   attn__problem problem;
   if (!attn__check_results(&check, "plan", out, sizeof *out) || !attn__resolve_args(&check, args, &problem))
     return end(context, ATTN_ERROR_ARGUMENT);
-  const attn__plan plan = attn__plan_make(&problem, attn__context_strands(context));
+  const attn__plan plan = attn__plan_make(&problem, &context->engine, attn__context_strands(context));
   const attn_plan filled = (attn_plan){.scratch_bytes = scratch_bytes(context, &problem, &plan),
                                        .threads = attn__max(plan.strands, 1),
                                        .tasks = plan.tasks,
                                        .tile_q = plan.tile_q * plan.tile_heads,
                                        .tile_k = plan.tile_k,
                                        .path = plan.empty ? "empty" : "tiled",
-                                       .engine = context->engine->name};
+                                       .engine = context->engine.name};
   hand_out(out, &filled, sizeof filled);
   return end(context, ATTN_OK);
 }
@@ -279,7 +295,7 @@ int32_t attn_describe(const attn_context *context, attn_info *out) {
                             .cpu = context->cpu,
                             .cpu_isa = attn__cpu_isa_name(attn__cpu_isa()),
                             .isa = context->kernels->name,
-                            .engine = context->engine->name,
+                            .engine = context->engine.name,
                             .blas = context->blas.name,
                             .blas_flavor = context->blas.flavor,
                             .blas_core = context->blas.core,

@@ -84,7 +84,7 @@ static void multiply_piece(const attn__product *p) {
     accumulate = 1;
   }
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)p->rows, (int)p->cols, (int)p->inner, 1.0f,
-              p->a, (int)p->stride_a, p->b, (int)p->stride_b, accumulate ? 1.0f : 0.0f, p->c,
+              p->a, (int)p->stride_a, p->b.data, (int)p->b.stride, accumulate ? 1.0f : 0.0f, p->c,
               (int)p->stride_c);
 }
 
@@ -96,7 +96,7 @@ static attn__product piece_at(const attn__product *p, const attn__product *step,
   piece.cols = attn__min(step->cols, p->cols - col);
   piece.inner = attn__min(step->inner, p->inner - inner);
   piece.a += row * p->stride_a + inner;
-  piece.b += inner * p->stride_b + col;
+  piece.b.data += inner * p->b.stride + col;
   piece.c += row * p->stride_c + col;
   piece.accumulate = p->accumulate || inner > 0;
   return piece;
@@ -123,7 +123,8 @@ static void multiply(const attn__product *p) {
       }
 }
 
-static attn__engine engine = {.name = "blas", .enter = enter, .leave = leave, .multiply = multiply};
+static attn__engine engine = {
+    .name = "blas", .slab = 8, .enter = enter, .leave = leave, .multiply = multiply};
 
 /* The instruction set of OpenBLAS's kernels by CPU type, up to 0.3.30. */
 static int32_t core_isa(const char *core) {
@@ -162,15 +163,8 @@ static int can_map(size_t bytes) {
 static void warm_up(void) {
   static const float a[16], b[16];
   float c[16];
-  attn__product product = {.rows = 4,
-                           .cols = 4,
-                           .inner = 4,
-                           .a = a,
-                           .stride_a = 4,
-                           .b = b,
-                           .stride_b = 4,
-                           .c = c,
-                           .stride_c = 4};
+  attn__product product = {
+      .rows = 4, .cols = 4, .inner = 4, .a = a, .stride_a = 4, .b = {b, 4, 0}, .c = c, .stride_c = 4};
   enter();
   multiply(&product);
   leave();

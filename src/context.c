@@ -27,6 +27,7 @@ static void deallocate(const attn_options *options, void *memory, uint64_t bytes
 
 /* What makes products slow here, and the remedy; empty if nothing. */
 static void write_warning(attn_context *context) {
+  if (context->options.engine != ATTN_ENGINE_BLAS) return;
   static const char *const remedies[] = {[ATTN_ISA_AVX2] = "Haswell", [ATTN_ISA_AVX512] = "SkylakeX"};
   const attn__blas_info *blas = &context->blas;
   int32_t cpu_isa = attn__cpu_isa();
@@ -35,21 +36,22 @@ static void write_warning(attn_context *context) {
              "%s runs its %s kernels, which do not use this CPU's %s: products are slow until "
              "OPENBLAS_CORETYPE=%s is set in the environment",
              blas->name, blas->core, attn__cpu_isa_name(cpu_isa), remedies[cpu_isa]);
-  else if (context->engine->seats < context->options.threads)
+  else if (context->engine.seats < context->options.threads)
     snprintf(context->warning, sizeof context->warning,
              "%s is its %s flavour, where one thread at a time may multiply: install the pthread flavour "
              "(libopenblas0-pthread) to use more",
              blas->name, blas->flavor);
 }
 
-static void write_texts(attn_context *context) {
+static void write_texts(attn_context *context, const char *reason) {
   attn__cpu_name(context->cpu);
   attn__blas_describe(&context->blas);
   write_warning(context);
   snprintf(context->description, sizeof context->description,
-           "libattn %s: %s kernels, products by %s (%s, %s kernels), threads: %d%s%s", attn_version_text(),
-           context->kernels->name, context->blas.name, context->blas.flavor, context->blas.core,
-           context->options.threads, context->warning[0] ? "; " : "", context->warning);
+           "libattn %s: %s kernels, products by %s, %s (%s is %s with %s kernels), threads: %d%s%s",
+           attn_version_text(), context->kernels->name, context->engine.name, reason, context->blas.name,
+           context->blas.flavor, context->blas.core, context->options.threads,
+           context->warning[0] ? "; " : "", context->warning);
 }
 
 /* The pool, unless one thread or the host's hook makes it needless. */
@@ -62,14 +64,34 @@ static int32_t create_workers(attn_context *context) {
   return 1;
 }
 
+/* Settles auto, by what docs/performance.md measured: the builtin products are faster than BLAS's wherever
+ * they have vectors. Returns why. */
+static const char *choose_engine(attn_options *options) {
+  if (options->engine != ATTN_ENGINE_AUTO) return "as asked for";
+  const int32_t vectors = attn__kernels_for(options->isa) != &attn__kernels_reference;
+  options->engine = vectors ? ATTN_ENGINE_BUILTIN : ATTN_ENGINE_BLAS;
+  return vectors ? "which are the fastest here" : "as the builtin ones have no vectors here";
+}
+
+/* The engine of settled options; returns 0 if BLAS has no room. */
+static int32_t start_engine(const attn_options *options, attn__engine *engine) {
+  *engine = attn__product_builtin(attn__kernels_for(options->isa));
+  if (options->engine == ATTN_ENGINE_BUILTIN) return 1;
+  const attn__engine *blas = attn__blas_start(options->threads);
+  if (blas) *engine = *blas;
+  return blas != NULL;
+}
+
 int32_t attn__context_create(attn_context **out, const attn_options *given, char *error) {
   attn_options options = *given;
+  attn__engine engine;
   if (!options.allocate) {
     options.allocate = default_allocate;
     options.deallocate = default_deallocate;
   }
-  const attn__engine *engine = attn__blas_start(options.threads);
-  attn_context *context = engine ? allocate(&options, sizeof *context) : NULL;
+  const char *reason = choose_engine(&options);
+  const int32_t started = start_engine(&options, &engine);
+  attn_context *context = started ? allocate(&options, sizeof *context) : NULL;
   if (context) {
     memset(context, 0, sizeof *context);
     context->options = options;
@@ -79,11 +101,11 @@ int32_t attn__context_create(attn_context **out, const attn_options *given, char
   }
   if (!context || !create_workers(context)) {
     snprintf(error, ATTN__SENTENCE_SIZE, "memory: %s",
-             engine ? "the allocator has none for a context" : "no address space for the buffers of BLAS");
+             started ? "the allocator has none for a context" : "no address space for the buffers of BLAS");
     attn_destroy(context);
     return ATTN_ERROR_MEMORY;
   }
-  write_texts(context);
+  write_texts(context, reason);
   *out = context;
   return ATTN_OK;
 }
@@ -100,7 +122,7 @@ void attn_destroy(attn_context *context) {
 }
 
 int64_t attn__context_strands(const attn_context *context) {
-  return attn__min(context->options.threads, context->engine->seats);
+  return attn__min(context->options.threads, context->engine.seats);
 }
 
 void *attn__context_scratch(attn_context *context, uint64_t bytes) {

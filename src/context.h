@@ -17,7 +17,7 @@
 struct attn_context {
   attn_options options; /* threads and the allocator resolved */
   const attn__kernels *kernels;
-  const attn__engine *engine;
+  attn__engine engine;
   attn__workers *workers; /* NULL: the host's, or one thread */
   void *scratch;
   uint64_t scratch_bytes;

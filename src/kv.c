@@ -3,21 +3,24 @@
 #include "kv.h"
 
 #include <math.h>
-#include <string.h>
 
-void attn__kv_key_transposed(const attn__problem *problem, const attn__kernels *kernels,
-                             const attn__kv_tile *tile, float *out, int64_t stride) {
-  const float *first = attn__input_row(&problem->key, tile->b, tile->h, tile->first);
-  kernels->transpose(tile->count, problem->dim, first, problem->key.strides.row, out, stride);
+static attn__rows rows_of(const attn__input *input, const attn__kv_tile *tile, int64_t width) {
+  return (attn__rows){attn__input_row(input, tile->b, tile->h, tile->first), input->strides.row,
+                      tile->count, width};
 }
 
-attn__matrix attn__kv_values(const attn__problem *problem, const attn__kv_tile *tile, float *buffer) {
-  const int64_t dim_v = problem->dim_v, stride = problem->value.strides.row;
-  const float *first = attn__input_row(&problem->value, tile->b, tile->h, tile->first);
-  if (stride >= dim_v && stride <= INT32_MAX) return (attn__matrix){first, stride};
-  for (int64_t j = 0; j < tile->count; j++)
-    memcpy(buffer + j * dim_v, first + j * stride, (size_t)dim_v * sizeof(float));
-  return (attn__matrix){buffer, dim_v};
+attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,
+                           const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer) {
+  const attn__rows rows = rows_of(&problem->key, tile, problem->dim);
+  return attn__product_pack_transposed(engine, kernels, &rows, buffer);
+}
+
+attn__matrix attn__kv_values(const attn__problem *problem, const attn__engine *engine,
+                             const attn__kv_tile *tile, float *buffer) {
+  const attn__rows rows = rows_of(&problem->value, tile, problem->dim_v);
+  if (engine->panel == 0 && rows.stride >= rows.width && rows.stride <= INT32_MAX)
+    return (attn__matrix){rows.data, rows.stride, 0};
+  return attn__product_pack(engine, &rows, buffer);
 }
 
 int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels *kernels,
@@ -28,12 +31,12 @@ int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels
   return 1;
 }
 
-attn__matrix attn__kv_values_cleared(const attn__problem *problem, const attn__kv_tile *tile,
-                                     float *buffer) {
-  const int64_t dim_v = problem->dim_v;
-  for (int64_t j = 0; j < tile->count; j++) {
-    const float *row = attn__input_row(&problem->value, tile->b, tile->h, tile->first + j);
-    for (int64_t d = 0; d < dim_v; d++) buffer[j * dim_v + d] = isfinite(row[d]) ? row[d] : 0;
-  }
-  return (attn__matrix){buffer, dim_v};
+attn__matrix attn__kv_values_cleared(const attn__problem *problem, const attn__engine *engine,
+                                     const attn__kv_tile *tile, float *buffer) {
+  const attn__rows rows = rows_of(&problem->value, tile, problem->dim_v);
+  const int64_t floats = attn__product_floats(engine, rows.count, rows.width);
+  const attn__matrix matrix = attn__product_pack(engine, &rows, buffer);
+  for (int64_t n = 0; n < floats; n++)
+    if (!isfinite(buffer[n])) buffer[n] = 0;
+  return matrix;
 }

@@ -15,7 +15,7 @@ enum { BLOCK_ROWS = 256, BLOCK_COLS = 64, PANEL = 128 };
 
 /* What a strand works with. */
 typedef struct linear_scratch {
-  float weight[PANEL * BLOCK_COLS]; /* transposed: inner x cols */
+  float weight[PANEL * BLOCK_COLS]; /* packed: inner x cols, whole panels of up to BLOCK_COLS */
   float x[BLOCK_ROWS * PANEL];      /* where rows of x cannot be used in place */
 } linear_scratch;
 
@@ -67,16 +67,16 @@ static void run_block(const linear_job *job, const linear_block *block, linear_s
   begin_block(job, block);
   for (int64_t inner = 0; inner < layer->dim_in; inner += PANEL) {
     const int64_t count = attn__min(PANEL, layer->dim_in - inner);
-    attn__product product = {.rows = block->rows,
-                             .cols = block->cols,
-                             .inner = count,
-                             .b = scratch->weight,
-                             .stride_b = BLOCK_COLS,
-                             .c = attn__output_row(&layer->y, block->b, 0, block->row) + block->col,
-                             .stride_c = layer->y.strides.row,
-                             .accumulate = 1};
-    job->kernels->transpose(block->cols, count, layer->weight + block->col * layer->dim_in + inner,
-                            layer->dim_in, scratch->weight, BLOCK_COLS);
+    const attn__rows weight = {layer->weight + block->col * layer->dim_in + inner, layer->dim_in,
+                               block->cols, count};
+    attn__product product = {
+        .rows = block->rows,
+        .cols = block->cols,
+        .inner = count,
+        .b = attn__product_pack_transposed(job->engine, job->kernels, &weight, scratch->weight),
+        .c = attn__output_row(&layer->y, block->b, 0, block->row) + block->col,
+        .stride_c = layer->y.strides.row,
+        .accumulate = 1};
     set_left(job, block, inner, scratch->x, &product);
     job->engine->multiply(&product);
   }
@@ -106,7 +106,7 @@ static void run_strand(void *argument, int64_t index) {
 
 void attn__linear_run(attn_context *context, const attn__linear *layer, void *scratch) {
   linear_job job = {
-      .layer = layer, .kernels = context->kernels, .engine = context->engine, .scratch = scratch};
+      .layer = layer, .kernels = context->kernels, .engine = &context->engine, .scratch = scratch};
   job.row_blocks = attn__divide_up(layer->rows, BLOCK_ROWS);
   job.col_blocks = attn__divide_up(layer->dim_out, BLOCK_COLS);
   job.tasks = layer->batch * job.row_blocks * job.col_blocks;

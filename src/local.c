@@ -18,10 +18,10 @@ typedef struct local_job {
   const attn__problem *problem;
   const attn__kernels *kernels;
   const attn__engine *engine;
-  float *centers; /* batch x heads_q x len_q */
-  float *matrix;  /* dim x predict_dim: W transposed */
-  float *strands; /* for each: TILE_ROWS x dim of queries, TILE_ROWS x predict_dim of hidden */
-  int64_t parts;  /* tiles of a head */
+  float *centers;      /* batch x heads_q x len_q */
+  attn__matrix matrix; /* dim x predict_dim: W transposed */
+  float *strands;      /* for each: TILE_ROWS x dim of queries, TILE_ROWS x predict_dim of hidden */
+  int64_t parts;       /* tiles of a head */
   int64_t tasks;
   atomic_int_least64_t next_task;
 } local_job;
@@ -34,14 +34,14 @@ static int64_t centers_floats(const attn__problem *problem) {
   return attn__round_up(problem->batch * problem->heads_q * problem->len_q, ATTN_CACHE_LINE);
 }
 
-static int64_t matrix_floats(const attn__problem *problem) {
-  return attn__round_up(problem->dim * problem->predict_dim, ATTN_CACHE_LINE);
+static int64_t matrix_floats(const attn__problem *problem, const attn__engine *engine) {
+  return attn__round_up(attn__product_floats(engine, problem->dim, problem->predict_dim), ATTN_CACHE_LINE);
 }
 
-uint64_t attn__local_scratch(const attn__problem *problem, int64_t strands) {
+uint64_t attn__local_scratch(const attn_context *context, const attn__problem *problem) {
   if (!problem->predict_matrix) return 0;
-  const int64_t floats =
-      centers_floats(problem) + matrix_floats(problem) + strands * strand_floats(problem);
+  const int64_t floats = centers_floats(problem) + matrix_floats(problem, &context->engine) +
+                         attn__context_strands(context) * strand_floats(problem);
   return (uint64_t)floats * sizeof(float);
 }
 
@@ -71,7 +71,6 @@ static void predict_tile(const local_job *job, int64_t task, float *queries) {
                                  .a = queries,
                                  .stride_a = dim,
                                  .b = job->matrix,
-                                 .stride_b = predict_dim,
                                  .c = hidden,
                                  .stride_c = predict_dim};
   job->engine->multiply(&product);
@@ -93,13 +92,13 @@ static void run_strand(void *argument, int64_t index) {
 
 void attn__local_predict(attn_context *context, attn__problem *problem, void *scratch) {
   local_job job = {
-      .problem = problem, .kernels = context->kernels, .engine = context->engine, .centers = scratch};
-  job.matrix = job.centers + centers_floats(problem);
-  job.strands = job.matrix + matrix_floats(problem);
+      .problem = problem, .kernels = context->kernels, .engine = &context->engine, .centers = scratch};
+  float *matrix = job.centers + centers_floats(problem);
+  job.strands = matrix + matrix_floats(problem, &context->engine);
   job.parts = attn__divide_up(problem->len_q, TILE_ROWS);
   job.tasks = problem->batch * problem->heads_q * job.parts;
-  context->kernels->transpose(problem->predict_dim, problem->dim, problem->predict_matrix, problem->dim,
-                              job.matrix, problem->predict_dim);
+  const attn__rows rows = {problem->predict_matrix, problem->dim, problem->predict_dim, problem->dim};
+  job.matrix = attn__product_pack_transposed(&context->engine, context->kernels, &rows, matrix);
   attn__context_run(context, attn__min(attn__context_strands(context), job.tasks), run_strand, &job);
   problem->centers = (attn__input){job.centers, {problem->heads_q * problem->len_q, problem->len_q, 1}};
 }

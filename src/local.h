@@ -7,7 +7,7 @@
 #include "problem.h"
 
 /* The scratch that the prediction needs, in bytes; 0 where nothing is to be predicted. */
-uint64_t attn__local_scratch(const attn__problem *problem, int64_t strands);
+uint64_t attn__local_scratch(const attn_context *context, const attn__problem *problem);
 
 /* Predicts the centers of all rows into the scratch and points the problem at them. */
 void attn__local_predict(attn_context *context, attn__problem *problem, void *scratch);

@@ -21,12 +21,12 @@ static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
   return attn__min(attn__round_up(attn__divide_up(length, parts), unit), length);
 }
 
-static void choose_tiles(attn__plan *plan, const attn__problem *problem) {
-  const int64_t width = problem->dim + problem->dim_v;
-  const int64_t rows = attn__clamp(BLOCK_FLOATS / width, 8, TILE_Q) / 8 * 8;
+static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+  const int64_t width = problem->dim + problem->dim_v, slab = engine->slab;
+  const int64_t rows = attn__clamp(BLOCK_FLOATS / width, slab, TILE_Q) / slab * slab;
   const int64_t keys =
       attn__clamp(TILE_FLOATS / attn__max(problem->dim, problem->dim_v), 16, TILE_K) / 16 * 16;
-  plan->tile_q = equal_parts(problem->len_q, rows, 8);
+  plan->tile_q = equal_parts(problem->len_q, rows, slab);
   plan->tile_k = equal_parts(problem->len_k, keys, 16);
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
   plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
@@ -64,18 +64,21 @@ static int64_t append(int64_t *bytes, int64_t count, int64_t size) {
   return begin;
 }
 
-static void lay_out_scratch(attn__plan *plan, const attn__problem *problem) {
+static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads;
   const int64_t rows = tile_rows * plan->block_tiles;
   const int64_t size = sizeof(float);
   int64_t *bytes = &plan->scratch.bytes;
   plan->scratch.queries = append(bytes, rows * problem->dim, size);
   plan->scratch.outputs = append(bytes, rows * problem->dim_v, size);
-  plan->scratch.raw =
-      append(bytes, problem->score_function == ATTN_SCORE_GENERAL ? tile_rows * problem->dim : 0, size);
+  if (problem->score_function == ATTN_SCORE_GENERAL) {
+    plan->scratch.raw = append(bytes, tile_rows * problem->dim, size);
+    plan->scratch.weight =
+        append(bytes, attn__product_floats(engine, problem->dim, ATTN__PLAN_WEIGHT_COLS), size);
+  }
   plan->scratch.scores = append(bytes, tile_rows * plan->tile_k, size);
-  plan->scratch.keys = append(bytes, problem->dim * plan->tile_k, size);
-  plan->scratch.values = append(bytes, plan->tile_k * problem->dim_v, size);
+  plan->scratch.keys = append(bytes, attn__product_floats(engine, problem->dim, plan->tile_k), size);
+  plan->scratch.values = append(bytes, attn__product_floats(engine, plan->tile_k, problem->dim_v), size);
   plan->scratch.maxima = append(bytes, rows, size);
   plan->scratch.sums = append(bytes, rows, sizeof(double));
 }
@@ -90,14 +93,14 @@ static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
   return seen.begin == seen.end;
 }
 
-attn__plan attn__plan_make(const attn__problem *problem, int64_t threads) {
+attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *engine, int64_t threads) {
   attn__plan plan = {.empty = 1};
   if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return plan;
   for (int64_t b = 0; plan.empty && b < problem->batch; b++) plan.empty = sees_nothing(problem, b);
   if (plan.empty) return plan;
-  choose_tiles(&plan, problem);
+  choose_tiles(&plan, problem, engine);
   choose_blocks(&plan, problem, threads);
-  lay_out_scratch(&plan, problem);
+  lay_out_scratch(&plan, problem, engine);
   return plan;
 }
 

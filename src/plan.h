@@ -4,12 +4,16 @@
 #define ATTN_PLAN_H
 
 #include "problem.h"
+#include "product.h"
 
-enum { ATTN__PLAN_BLOCK_TILES = 16 }; /* the most query tiles of a block */
+enum {
+  ATTN__PLAN_BLOCK_TILES = 16, /* the most query tiles of a block */
+  ATTN__PLAN_WEIGHT_COLS = 64, /* columns of the general score's weight that are packed at a time */
+};
 
 /* The query tiles of a head group: tile t covers query part t / head_parts, of tile_q queries, and head
  * part t % head_parts, of tile_heads heads. A tile has one head, unless all queries of several fit. Tile
- * sizes depend on the shape alone, so that results do too. */
+ * sizes depend on the shape and the engine alone, so that results do too. */
 typedef struct attn__plan {
   int32_t empty; /* no query sees a key: nothing to multiply, and all below is 0 */
   int64_t tile_q, tile_heads, tile_k;
@@ -23,17 +27,18 @@ typedef struct attn__plan {
     int64_t queries; /* block rows x dim: scaled */
     int64_t outputs; /* block rows x dim_v: not yet divided by the sum */
     int64_t raw;     /* tile rows x dim: queries before the weight of the general score */
+    int64_t weight;  /* dim x ATTN__PLAN_WEIGHT_COLS: some columns of that, packed */
     int64_t scores;  /* tile rows x tile_k */
-    int64_t keys;    /* dim x tile_k: transposed */
-    int64_t values;  /* tile_k x dim_v: where they cannot be used in place */
+    int64_t keys;    /* dim x tile_k: transposed and packed */
+    int64_t values;  /* tile_k x dim_v: packed, where they cannot be used in place */
     int64_t maxima;  /* block rows, float */
     int64_t sums;    /* block rows, double */
     int64_t bytes;
   } scratch;
 } attn__plan;
 
-/* The plan for at most so many threads. It touches no data. */
-attn__plan attn__plan_make(const attn__problem *problem, int64_t threads);
+/* The plan for an engine and at most so many threads. It touches no data. */
+attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *engine, int64_t threads);
 
 /* The scratch that all strands need together, in bytes. */
 uint64_t attn__plan_scratch(const attn__plan *plan);

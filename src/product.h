@@ -5,18 +5,7 @@
 
 #include <stdint.h>
 
-/* c = a b, or c += a b: row-major a (rows x inner), b (inner x cols), c (rows x cols); a row of each begins
- * stride numbers after the one before, and strides are at least the width and at most INT32_MAX. */
-typedef struct attn__product {
-  int64_t rows, cols, inner;
-  const float *a;
-  int64_t stride_a;
-  const float *b;
-  int64_t stride_b;
-  float *c;
-  int64_t stride_c;
-  int32_t accumulate; /* 1: add to c; 0: overwrite it, whatever it holds */
-} attn__product;
+#include "kernels/kernels.h"
 
 typedef struct attn__engine {
   const char *name;
@@ -28,9 +17,36 @@ typedef struct attn__engine {
   void (*enter)(void);
   void (*leave)(void);
 
+  int64_t panel; /* the columns of a panel of b; 0: one panel holds them all, and need hold no more */
+  int64_t slab;  /* products of a multiple of so many rows are fastest */
+
   /* The bits of a row of c depend on rows, cols, inner and the row's place among rows only. */
   void (*multiply)(const attn__product *product);
 } attn__engine;
+
+/* Rows of floats that are to become a right operand: row r begins at data + r * stride, for any stride. */
+typedef struct attn__rows {
+  const float *data;
+  int64_t stride, count, width;
+} attn__rows;
+
+/* The engine over a table's own product. */
+attn__engine attn__product_builtin(const attn__kernels *kernels);
+
+/* The floats that an operand of inner x cols takes when packed. */
+int64_t attn__product_floats(const attn__engine *engine, int64_t inner, int64_t cols);
+
+/* Packs rows as the rows of an operand: count x width. */
+attn__matrix attn__product_pack(const attn__engine *engine, const attn__rows *rows, float *out);
+
+/* Packs rows as its columns: width x count. */
+attn__matrix attn__product_pack_transposed(const attn__engine *engine, const attn__kernels *kernels,
+                                           const attn__rows *rows, float *out);
+
+/* The operand without its first columns: the largest number of them that is at most count and can be left
+ * out goes to *left_out. */
+attn__matrix attn__product_past(const attn__engine *engine, attn__matrix matrix, int64_t count,
+                                int64_t *left_out);
 
 /* What the BLAS in this process is. */
 typedef struct attn__blas_info {

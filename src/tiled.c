@@ -41,7 +41,7 @@ typedef struct query_tile {
 /* What a strand works with: its pieces of scratch and the block it is at. */
 typedef struct strand {
   const tiled_job *job;
-  float *queries, *outputs, *raw, *scores, *keys, *values, *maxima;
+  float *queries, *outputs, *raw, *weight, *scores, *keys, *values, *maxima;
   double *sums;
   int64_t b, kv_head, tiles;
   attn__sequence sequence;
@@ -51,8 +51,9 @@ typedef struct strand {
 /* A tile of keys and values that meets the query tiles of a block: keys [first, first + count). */
 typedef struct key_step {
   int64_t first, count;
-  int32_t transposed; /* are the keys in the scratch yet? */
-  int32_t finite;     /* are all values? -1: nobody has looked yet */
+  attn__matrix keys, values; /* data NULL: nobody has needed them yet */
+  int32_t finite;            /* are all values? -1: nobody has looked yet */
+  int32_t cleared;           /* values has 0 for those that are not */
 } key_step;
 
 static int64_t row_head(const query_tile *tile, int64_t r) {
@@ -153,17 +154,21 @@ static void open_row(const strand *s, query_tile *tile, int64_t r, float *querie
 
 /* The general score q^T W k is the dot score of W^T q. */
 static void multiply_weight(const strand *s, const query_tile *tile) {
+  const attn__engine *engine = s->job->engine;
   const int64_t dim = s->job->problem->dim;
-  const attn__product product = {.rows = tile->rows,
-                                 .cols = dim,
-                                 .inner = dim,
-                                 .a = s->raw,
-                                 .stride_a = dim,
-                                 .b = s->job->problem->score_weight,
-                                 .stride_b = dim,
-                                 .c = tile->scaled,
-                                 .stride_c = dim};
-  s->job->engine->multiply(&product);
+  for (int64_t col = 0; col < dim; col += ATTN__PLAN_WEIGHT_COLS) {
+    const int64_t cols = attn__min(ATTN__PLAN_WEIGHT_COLS, dim - col);
+    const attn__rows weight = {s->job->problem->score_weight + col, dim, dim, cols};
+    const attn__product product = {.rows = tile->rows,
+                                   .cols = cols,
+                                   .inner = dim,
+                                   .a = s->raw,
+                                   .stride_a = dim,
+                                   .b = attn__product_pack(engine, &weight, s->weight),
+                                   .c = tile->scaled + col,
+                                   .stride_c = dim};
+    engine->multiply(&product);
+  }
 }
 
 /* Sets up tile t of a head group as number slot of the strand's block. */
@@ -197,7 +202,7 @@ static attn__kv_tile kv_tile(const strand *s, int64_t first, int64_t count) {
 
 /* scores: tile rows x keys, the scaled products of queries and keys. */
 static void dot_scores(const strand *s, const query_tile *tile, const attn__score_tile *scores,
-                       const float *keys) {
+                       attn__matrix keys) {
   const tiled_job *job = s->job;
   attn__product product = {.rows = tile->rows,
                            .cols = scores->keys,
@@ -205,7 +210,6 @@ static void dot_scores(const strand *s, const query_tile *tile, const attn__scor
                            .a = tile->scaled,
                            .stride_a = job->problem->dim,
                            .b = keys,
-                           .stride_b = job->plan->tile_k,
                            .c = scores->scores,
                            .stride_c = scores->stride};
   job->engine->multiply(&product);
@@ -213,22 +217,23 @@ static void dot_scores(const strand *s, const query_tile *tile, const attn__scor
 
 /* scores: tile rows x keys, scale * v . tanh(q + k): never more of q + k at once than a vector. */
 static void additive_scores(const strand *s, const query_tile *tile, const attn__score_tile *scores,
-                            const float *keys) {
+                            attn__matrix keys) {
   const attn__problem *problem = s->job->problem;
+  const int64_t panel = s->job->engine->panel ? s->job->engine->panel : scores->keys;
   for (int64_t r = 0; r < tile->rows; r++) {
-    const attn__additive operands = {problem->dim, tile->scaled + r * problem->dim, problem->score_weight,
-                                     keys, s->job->plan->tile_k};
+    attn__additive operands = {problem->dim, tile->scaled + r * problem->dim, problem->score_weight,
+                               keys.data, keys.stride};
     float *row = scores->scores + r * scores->stride;
-    s->job->kernels->additive(&operands, scores->keys, row);
+    for (int64_t j = 0; j < scores->keys; j += panel, operands.keys += keys.step)
+      s->job->kernels->additive(&operands, attn__min(panel, scores->keys - j), row + j);
     if (problem->scale != 1) s->job->kernels->scale(scores->keys, row, problem->scale, row);
   }
 }
 
 /* Makes the scores of a tile and edits them. Returns 1 if any may be masked. */
-static int32_t make_scores(const strand *s, const query_tile *tile, const key_step *step,
+static int32_t make_scores(const strand *s, const query_tile *tile, attn__matrix keys,
                            const attn__score_tile *scores) {
   const tiled_job *job = s->job;
-  const float *keys = s->keys + (scores->first_key - step->first);
   if (job->problem->score_function == ATTN_SCORE_ADDITIVE)
     additive_scores(s, tile, scores, keys);
   else
@@ -286,27 +291,31 @@ static void add_not_finite(const strand *s, const query_tile *tile, const attn__
 }
 
 /* outputs += weights x values. A masked weight is 0, but 0 * NaN is NaN: where a tile has masked scores,
- * values that are not finite are kept out of the product (clear). */
+ * values that are not finite are kept out of the product. */
 static void multiply_values(const strand *s, query_tile *tile, const attn__score_tile *scores,
-                            int32_t clear) {
+                            int32_t masked, key_step *step) {
   const tiled_job *job = s->job;
   const int64_t dim_v = job->problem->dim_v;
-  const attn__kv_tile where = kv_tile(s, scores->first_key, scores->keys);
-  attn__matrix values = clear ? attn__kv_values_cleared(job->problem, &where, s->values)
-                              : attn__kv_values(job->problem, &where, s->values);
+  const attn__kv_tile where = kv_tile(s, step->first, step->count);
+  if (masked && step->finite < 0) step->finite = attn__kv_values_finite(job->problem, job->kernels, &where);
+  if (masked && !step->finite && !step->cleared) {
+    step->values = attn__kv_values_cleared(job->problem, job->engine, &where, s->values);
+    step->cleared = 1;
+  }
+  if (!step->values.data) step->values = attn__kv_values(job->problem, job->engine, &where, s->values);
   attn__product product = {.rows = tile->rows,
                            .cols = dim_v,
                            .inner = scores->keys,
                            .a = scores->scores,
                            .stride_a = scores->stride,
-                           .b = values.data,
-                           .stride_b = values.stride,
+                           .b = step->values,
                            .c = tile->outputs,
                            .stride_c = dim_v,
                            .accumulate = tile->started};
+  product.b.data += (scores->first_key - step->first) * step->values.stride;
   job->engine->multiply(&product);
   tile->started = 1;
-  if (clear) add_not_finite(s, tile, scores);
+  if (step->cleared) add_not_finite(s, tile, scores);
 }
 
 /* One tile of keys meets one tile of queries, as far as these can see it. */
@@ -323,15 +332,17 @@ static void meet(const strand *s, query_tile *tile, key_step *step) {
     return;
   }
   const attn__kv_tile where = kv_tile(s, step->first, step->count);
-  if (!step->transposed)
-    attn__kv_key_transposed(job->problem, job->kernels, &where, s->keys, job->plan->tile_k);
-  step->transposed = 1;
-  int32_t masked = make_scores(s, tile, step, &scores);
+  if (!step->keys.data)
+    step->keys = attn__kv_keys(job->problem, job->engine, job->kernels, &where, s->keys);
+  int64_t left_out;
+  const attn__matrix keys = attn__product_past(job->engine, step->keys, begin - step->first, &left_out);
+  scores.first_key = step->first + left_out;
+  scores.keys = end - scores.first_key;
+  const int32_t masked = make_scores(s, tile, keys, &scores);
   if (job->problem->weights.data) keep_scores(s, tile, &scores);
   softmax_step(s, tile, scores.keys);
   attn__score_weigh(job->problem, job->kernels, &scores);
-  if (masked && step->finite < 0) step->finite = attn__kv_values_finite(job->problem, job->kernels, &where);
-  multiply_values(s, tile, &scores, masked && !step->finite);
+  multiply_values(s, tile, &scores, masked, step);
 }
 
 /* A NaN makes a row's visible weights NaN; masked ones are 0 all the same. */
@@ -424,6 +435,7 @@ static void run_strand(void *argument, int64_t index) {
               .queries = (float *)(void *)(base + plan->scratch.queries),
               .outputs = (float *)(void *)(base + plan->scratch.outputs),
               .raw = (float *)(void *)(base + plan->scratch.raw),
+              .weight = (float *)(void *)(base + plan->scratch.weight),
               .scores = (float *)(void *)(base + plan->scratch.scores),
               .keys = (float *)(void *)(base + plan->scratch.keys),
               .values = (float *)(void *)(base + plan->scratch.values),
@@ -461,7 +473,7 @@ void attn__tiled_run(attn_context *context, const attn__problem *problem, const 
   tiled_job job = {.problem = problem,
                    .plan = plan,
                    .kernels = context->kernels,
-                   .engine = context->engine,
+                   .engine = &context->engine,
                    .scratch = scratch};
   attn__context_run(context, plan->strands, run_strand, &job);
 }

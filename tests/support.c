@@ -163,7 +163,7 @@ static attn_info default_info(attn_context **context) {
 int context_multiplies_in_parallel(void) {
   attn_context *context;
   const attn_info info = default_info(&context);
-  const int serial = strcmp(info.blas_flavor, "serial") == 0;
+  const int serial = strcmp(info.engine, "blas") == 0 && strcmp(info.blas_flavor, "serial") == 0;
   attn_destroy(context);
   return !serial;
 }

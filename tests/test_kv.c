@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "tables.h"
 #include "tensor.h"
 
 enum { BATCH = 2, HEADS = 3, LEN = 21, DIM = 13 };
@@ -45,40 +44,47 @@ static void for_each_tile(tile_check check) {
     }
 }
 
-static void check_transposed(const tensor *t, const attn__problem *problem, const attn__kv_tile *tile) {
-  enum { STRIDE = LEN + 2 };
-  const attn__kernels *tables[MOST_TABLES];
-  const int table_count = tables_here(tables);
-  for (int n = 0; n < table_count; n++) {
-    float out[DIM * STRIDE];
-    for (int64_t k = 0; k < DIM * STRIDE; k++) out[k] = canary();
-    attn__kv_key_transposed(problem, tables[n], tile, out, STRIDE);
-    for (int64_t d = 0; d < DIM; d++)
-      for (int64_t j = 0; j < STRIDE; j++) {
-        const float expected =
-            j < tile->count ? tensor_row(t, tile->b, tile->h, tile->first + j)[d] : canary();
-        assert_int_equal(bits_of(out[d * STRIDE + j]), bits_of(expected));
-      }
+/* An engine whose operands are one panel, as BLAS's, and one of panels. */
+static const attn__engine engines[] = {{.panel = 0}, {.panel = 8}};
+
+/* The number in row k and column j of an operand. */
+static float number_at(const attn__engine *engine, attn__matrix matrix, int64_t k, int64_t j) {
+  const int64_t panel = engine->panel ? engine->panel : j + 1;
+  return matrix.data[j / panel * matrix.step + k * matrix.stride + j % panel];
+}
+
+static void check_keys(const tensor *t, const attn__problem *problem, const attn__kv_tile *tile) {
+  float buffer[DIM * (LEN + 16)];
+  for (size_t n = 0; n < COUNT_OF(engines); n++) {
+    const attn__matrix matrix = attn__kv_keys(problem, &engines[n], &attn__kernels_reference, tile, buffer);
+    for (int64_t j = 0; j < tile->count; j++)
+      for (int64_t d = 0; d < DIM; d++)
+        assert_int_equal(bits_of(number_at(&engines[n], matrix, d, j)),
+                         bits_of(tensor_row(t, tile->b, tile->h, tile->first + j)[d]));
   }
 }
 
-static void test_keys_are_transposed(void **state) {
+static void test_keys_are_columns(void **state) {
   (void)state;
-  for_each_tile(check_transposed);
+  for_each_tile(check_keys);
 }
 
-static void check_matrix(const tensor *t, const attn__kv_tile *tile, attn__matrix matrix) {
-  assert_true(matrix.stride >= DIM); /* what BLAS takes */
-  for (int64_t j = 0; j < tile->count; j++) {
-    const float *expected = tensor_row(t, tile->b, tile->h, tile->first + j);
-    assert_int_equal(count_different(DIM, matrix.data + j * matrix.stride, expected), 0);
-  }
+static void check_matrix(const tensor *t, const attn__kv_tile *tile, const attn__engine *engine,
+                         attn__matrix matrix) {
+  if (engine->panel == 0) assert_true(matrix.stride >= DIM); /* what BLAS takes */
+  for (int64_t j = 0; j < tile->count; j++)
+    for (int64_t d = 0; d < DIM; d++)
+      assert_int_equal(bits_of(number_at(engine, matrix, j, d)),
+                       bits_of(tensor_row(t, tile->b, tile->h, tile->first + j)[d]));
 }
 
 static void check_values(const tensor *t, const attn__problem *problem, const attn__kv_tile *tile) {
-  float buffer[LEN * DIM];
-  check_matrix(t, tile, attn__kv_values(problem, tile, buffer));
-  check_matrix(t, tile, attn__kv_values_cleared(problem, tile, buffer));
+  float buffer[LEN * (DIM + 16)];
+  for (size_t n = 0; n < COUNT_OF(engines); n++) {
+    const attn__engine *engine = &engines[n];
+    check_matrix(t, tile, engine, attn__kv_values(problem, engine, tile, buffer));
+    check_matrix(t, tile, engine, attn__kv_values_cleared(problem, engine, tile, buffer));
+  }
 }
 
 static void test_values_are_found(void **state) {
@@ -89,10 +95,10 @@ static void test_values_are_found(void **state) {
 /* Row strides that BLAS's int cannot hold are no obstacle. */
 static void test_huge_row_stride(void **state) {
   (void)state;
-  float rows[2][DIM], buffer[2 * DIM];
+  float rows[2][DIM], buffer[2 * (DIM + 16)];
   memset(rows, 0, sizeof rows);
   attn__problem problem = {.dim_v = DIM, .value = {rows[0], {0, 0, (int64_t)1 << 40}}};
-  const attn__matrix one = attn__kv_values(&problem, &(attn__kv_tile){0, 0, 0, 1}, buffer);
+  const attn__matrix one = attn__kv_values(&problem, &engines[0], &(attn__kv_tile){0, 0, 0, 1}, buffer);
   assert_true(one.stride <= INT32_MAX);
 }
 
@@ -104,16 +110,20 @@ static void test_not_finite_values(void **state) {
   tensor_fill_normal(&t, &source);
   const attn__problem problem = problem_of(&t);
   const attn__kv_tile tile = {1, 2, 4, 9};
-  float buffer[LEN * DIM];
+  float buffer[LEN * (DIM + 16)];
   assert_true(attn__kv_values_finite(&problem, &attn__kernels_reference, &tile));
   for (int64_t j = 0; j < LEN; j++) {
     float *number = tensor_row(&t, 1, 2, j) + j % DIM, before = *number;
     *number = specials[j % 3];
     const int inside = j >= tile.first && j < tile.first + tile.count;
     assert_int_equal(attn__kv_values_finite(&problem, &attn__kernels_reference, &tile), !inside);
-    const attn__matrix cleared = attn__kv_values_cleared(&problem, &tile, buffer);
-    *number = inside ? 0 : before;
-    check_matrix(&t, &tile, cleared);
+    for (size_t n = 0; n < COUNT_OF(engines); n++) {
+      const float found = *number;
+      const attn__matrix cleared = attn__kv_values_cleared(&problem, &engines[n], &tile, buffer);
+      *number = inside ? 0 : before;
+      check_matrix(&t, &tile, &engines[n], cleared);
+      *number = found;
+    }
     *number = before;
   }
   tensor_free(&t);
@@ -121,7 +131,7 @@ static void test_not_finite_values(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_keys_are_transposed),
+      cmocka_unit_test(test_keys_are_columns),
       cmocka_unit_test(test_values_are_found),
       cmocka_unit_test(test_huge_row_stride),
       cmocka_unit_test(test_not_finite_values),

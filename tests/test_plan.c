@@ -9,6 +9,14 @@
 
 enum { ROUNDS = 20000 };
 
+/* As BLAS's, and as those of tables of kernels. */
+static const attn__engine engines[] = {
+    {.panel = 0, .slab = 8}, {.panel = 8, .slab = 4}, {.panel = 16, .slab = 6}, {.panel = 32, .slab = 12}};
+
+static const attn__engine *random_engine(random_source *source) {
+  return &engines[random_between(source, 0, COUNT_OF(engines) - 1)];
+}
+
 static int64_t random_size(random_source *source) {
   const int64_t most[] = {1, 8, 70, 300, 5000, 1 << 20};
   return random_between(source, 1, most[random_between(source, 0, COUNT_OF(most) - 1)]);
@@ -32,7 +40,8 @@ static attn__problem random_problem(random_source *source) {
 }
 
 /* Pieces of scratch follow one another, aligned, each large enough. */
-static void check_scratch(const attn__plan *plan, const attn__problem *problem) {
+static void check_scratch(const attn__plan *plan, const attn__problem *problem,
+                          const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
   const int64_t size = sizeof(float);
   const struct {
@@ -41,8 +50,8 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem) 
       {plan->scratch.queries, rows * problem->dim * size},
       {plan->scratch.outputs, rows * problem->dim_v * size},
       {plan->scratch.scores, tile_rows * plan->tile_k * size},
-      {plan->scratch.keys, problem->dim * plan->tile_k * size},
-      {plan->scratch.values, plan->tile_k * problem->dim_v * size},
+      {plan->scratch.keys, attn__product_floats(engine, problem->dim, plan->tile_k) * size},
+      {plan->scratch.values, attn__product_floats(engine, plan->tile_k, problem->dim_v) * size},
       {plan->scratch.maxima, rows * size},
       {plan->scratch.sums, rows * (int64_t)sizeof(double)},
   };
@@ -71,10 +80,10 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
   assert_true(plan->strands >= 1 && plan->strands <= threads && plan->strands <= plan->tasks);
 }
 
-static void check_plan(const attn__problem *problem) {
+static void check_plan(const attn__problem *problem, const attn__engine *engine) {
   const attn__score_tile all = {.heads = 1, .queries = problem->len_q};
   const attn__key_range seen = attn__score_visible(problem, &all);
-  const attn__plan one = attn__plan_make(problem, 1);
+  const attn__plan one = attn__plan_make(problem, engine, 1);
   assert_int_equal(one.empty, seen.begin == seen.end);
   if (one.empty) {
     assert_int_equal(attn__plan_scratch(&one), 0);
@@ -82,9 +91,9 @@ static void check_plan(const attn__problem *problem) {
   }
   const int64_t threads[] = {1, 2, 3, 8, 64, 1024};
   for (size_t n = 0; n < COUNT_OF(threads); n++) {
-    const attn__plan plan = attn__plan_make(problem, threads[n]);
+    const attn__plan plan = attn__plan_make(problem, engine, threads[n]);
     check_cover(&plan, problem, threads[n]);
-    check_scratch(&plan, problem);
+    check_scratch(&plan, problem, engine);
     assert_int_equal(plan.tile_q, one.tile_q);
     assert_int_equal(plan.tile_heads, one.tile_heads);
     assert_int_equal(plan.tile_k, one.tile_k);
@@ -98,7 +107,7 @@ static void test_random_plans(void **state) {
     random_source source = random_seeded(support_seed() + (uint64_t)round);
     support_round_begins(round);
     const attn__problem problem = random_problem(&source);
-    check_plan(&problem);
+    check_plan(&problem, random_engine(&source));
     support_round_ends();
   }
 }
@@ -113,7 +122,8 @@ static void test_tiles_depend_on_the_shape_of_a_head_group(void **state) {
     attn__problem problem = random_problem(&source), alone = problem;
     alone.batch = alone.heads_kv = 1;
     alone.heads_q = alone.group;
-    const attn__plan a = attn__plan_make(&problem, 8), b = attn__plan_make(&alone, 3);
+    const attn__engine *engine = random_engine(&source);
+    const attn__plan a = attn__plan_make(&problem, engine, 8), b = attn__plan_make(&alone, engine, 3);
     assert_int_equal(a.tile_q, b.tile_q);
     assert_int_equal(a.tile_heads, b.tile_heads);
     assert_int_equal(a.tile_k, b.tile_k);
@@ -141,9 +151,9 @@ static void test_empty_problems(void **state) {
   empty[3].len_k = 0;
   empty[4].causal = 1;
   empty[4].offset = -5;
-  assert_int_equal(attn__plan_make(&full, 4).empty, 0);
+  assert_int_equal(attn__plan_make(&full, &engines[0], 4).empty, 0);
   for (size_t n = 0; n < COUNT_OF(empty); n++) {
-    const attn__plan plan = attn__plan_make(&empty[n], 4);
+    const attn__plan plan = attn__plan_make(&empty[n], &engines[0], 4);
     assert_int_equal(plan.empty, 1);
     assert_int_equal(plan.tasks, 0);
     assert_int_equal(attn__plan_scratch(&plan), 0);
@@ -166,7 +176,8 @@ static void test_scratch_of_common_heads_is_small(void **state) {
                                          .len_k = lengths[k],
                                          .dim = dim,
                                          .dim_v = dim};
-          assert_true(attn__plan_make(&problem, 8).scratch.bytes <= 1 << 20);
+          for (size_t n = 0; n < COUNT_OF(engines); n++)
+            assert_true(attn__plan_make(&problem, &engines[n], 8).scratch.bytes <= 1 << 20);
         }
 }
 

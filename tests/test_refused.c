@@ -293,7 +293,7 @@ static void test_refused_options(void **state) {
   const spoiled_field fields[] = {OPTIONS(threads, -1),
                                   OPTIONS(threads, 1025),
                                   OPTIONS(engine, -1),
-                                  OPTIONS(engine, 2),
+                                  OPTIONS(engine, 3),
                                   OPTIONS(isa, -1),
                                   OPTIONS(isa, 4),
                                   OPTIONS(reserved, 1),

@@ -5,12 +5,14 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "refuse.h"
 
 static const char *const engines[] = {
     [ATTN_ENGINE_AUTO] = "auto",
     [ATTN_ENGINE_BLAS] = "blas",
+    [ATTN_ENGINE_BUILTIN] = "builtin",
     NULL,
 };
 static const char *const isas[] = {
@@ -35,7 +37,7 @@ const option library_table[] = {
 const char library_help[] = "\n"
                             "Library\n"
                             "  --threads N                0 to 1024 (default: 0, one for each CPU)\n"
-                            "  --engine auto|blas         who multiplies matrices\n"
+                            "  --engine auto|blas|builtin who multiplies matrices\n"
                             "  --isa auto|reference|avx2|avx512\n"
                             "                             the highest instruction set to use\n";
 
@@ -52,7 +54,10 @@ int library_open(attn_context **context, attn_info *info, const library_options 
 }
 
 void library_report(const attn_info *info, const char *engine, double flops, double seconds) {
-  printf("engine   %s (%s, %s, %s)\n", engine, info->blas, info->blas_flavor, info->blas_core);
+  if (strcmp(engine, "blas") == 0)
+    printf("engine   blas (%s, %s, %s)\n", info->blas, info->blas_flavor, info->blas_core);
+  else
+    printf("engine   %s\n", engine);
   printf("isa      %s\n", info->isa);
   printf("threads  %" PRId64 "\n", info->threads);
   printf("time     %.6f s\n", seconds);

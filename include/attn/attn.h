@@ -78,8 +78,9 @@ enum {
 
 /* Product engines: who multiplies the tiles. */
 enum {
-  ATTN_ENGINE_AUTO = 0, /* the library's choice, by rule and never by timing */
-  ATTN_ENGINE_BLAS = 1  /* cblas_sgemm */
+  ATTN_ENGINE_AUTO = 0,   /* the library's choice, by rule and never by timing */
+  ATTN_ENGINE_BLAS = 1,   /* cblas_sgemm */
+  ATTN_ENGINE_BUILTIN = 2 /* the library's own, for each instruction set */
 };
 
 /* Instruction sets of the softmax kernels, in rising order. */
@@ -123,7 +124,8 @@ typedef struct attn_options {
   uint64_t size;    /* sizeof(attn_options) */
   int32_t threads;  /* how many threads a call may use, the calling one included; 0: one for each CPU
                       that the process may run on; at most 1024 */
-  int32_t engine;   /* ATTN_ENGINE_...; 0: auto */
+  int32_t engine;   /* ATTN_ENGINE_...; 0: that of the environment variable ATTN_ENGINE (blas or builtin),
+                      or else auto */
   int32_t isa;      /* the highest instruction set to use, ATTN_ISA_...; 0: no cap. The environment
                       variable ATTN_ISA (reference, avx2 or avx512) is a second cap; the lower holds */
   int32_t reserved; /* must be 0 */

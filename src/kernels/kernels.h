@@ -18,8 +18,32 @@ typedef struct attn__additive {
   int64_t stride;
 } attn__additive;
 
+/* The right operand of a product, in panels of some columns: row k of panel p begins at
+ * data + p * step + k * stride. */
+typedef struct attn__matrix {
+  const float *data;
+  int64_t stride, step;
+} attn__matrix;
+
+/* c = a b, or c += a b: row-major a (rows x inner) and c (rows x cols), a row of each stride numbers after
+ * the one before, at least its width and at most INT32_MAX; b (inner x cols) in panels. */
+typedef struct attn__product {
+  int64_t rows, cols, inner;
+  const float *a;
+  int64_t stride_a;
+  attn__matrix b;
+  float *c;
+  int64_t stride_c;
+  int32_t accumulate; /* 1: add to c; 0: overwrite it, whatever it holds */
+} attn__product;
+
 typedef struct attn__kernels {
   const char *name; /* "reference", "avx2", ... */
+
+  /* The product. A panel of b has panel columns, all of which can be read, those past cols too; rows are
+   * taken slab at a time, so a multiple of it is fastest. The bits of a number of c depend on inner alone. */
+  int64_t panel, slab;
+  void (*multiply)(const attn__product *product);
 
   /* The largest of x[0..count), -infinity if there is none; which of NaN and a number wins is open. */
   float (*row_max)(int64_t count, const float *x);

@@ -5,6 +5,23 @@
 #include "kernels/kernels.h"
 #include "kernels/loops.h"
 
+enum { PANEL = 8, SLAB = 4 };
+
+static void multiply_row(const attn__product *p, int64_t row, int64_t col) {
+  const float *a = p->a + row * p->stride_a, *b = p->b.data + col / PANEL * p->b.step;
+  float *c = p->c + row * p->stride_c + col;
+  double sums[PANEL] = {0};
+  for (int64_t k = 0; k < p->inner; k++, b += p->b.stride)
+    for (int64_t j = 0; j < PANEL; j++) sums[j] += (double)a[k] * (double)b[j];
+  for (int64_t j = 0; j < PANEL && j < p->cols - col; j++)
+    c[j] = (float)(p->accumulate ? (double)c[j] + sums[j] : sums[j]);
+}
+
+static void multiply(const attn__product *p) {
+  for (int64_t col = 0; col < p->cols; col += PANEL)
+    for (int64_t row = 0; row < p->rows; row++) multiply_row(p, row, col);
+}
+
 static float row_max(int64_t count, const float *x) {
   float max = -INFINITY;
   for (int64_t j = 0; j < count; j++) max = x[j] > max ? x[j] : max;
@@ -59,6 +76,9 @@ static void transpose(int64_t rows, int64_t cols, const float *in, int64_t in_st
 
 const attn__kernels attn__kernels_reference = {
     .name = "reference",
+    .panel = PANEL,
+    .slab = SLAB,
+    .multiply = multiply,
     .row_max = row_max,
     .exp_sum = exp_sum,
     .scale = scale,

@@ -6,6 +6,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/loops.h"
+#include "kernels/multiply.h"
 
 static float row_max(int64_t count, const float *x) {
   vec lowest = vec_set(-INFINITY);
@@ -170,6 +171,9 @@ static void transpose(int64_t rows, int64_t cols, const float *in, int64_t in_st
 
 const attn__kernels TABLE(ATTN_SIMD_ISA) = {
     .name = WORD(ATTN_SIMD_ISA),
+    .panel = MULTIPLY_PANEL,
+    .slab = MULTIPLY_SLAB,
+    .multiply = multiply,
     .row_max = row_max,
     .exp_sum = exp_sum,
     .scale = scale,

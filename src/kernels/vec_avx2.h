@@ -7,6 +7,7 @@
 
 typedef __m256 vec;
 enum { VEC_WIDTH = 8 };
+enum { MULTIPLY_SLAB = 6, MULTIPLY_VECS = 2 }; /* 12 of 16 registers are sums */
 
 /* The first count lanes, 0 < count < VEC_WIDTH. */
 static inline __m256i vec_lanes(int64_t count) {

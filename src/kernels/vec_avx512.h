@@ -7,6 +7,7 @@
 
 typedef __m512 vec;
 enum { VEC_WIDTH = 16 };
+enum { MULTIPLY_SLAB = 12, MULTIPLY_VECS = 2 }; /* 24 of 32 registers are sums */
 
 /* The first count lanes, 0 < count < VEC_WIDTH. */
 static inline __mmask16 vec_lanes(int64_t count) {

@@ -24,14 +24,15 @@ LAYERS = [
     ("norm",),
     ("problem",),
     ("cpu", "kernels"),
-    ("check", "score", "kv", "product", "workers"),
+    ("product",),
+    ("check", "score", "kv", "workers"),
     ("context",),
     ("plan", "linear"),
     ("tiled", "decode", "self", "local", "merge", "softmax"),
     ("resolve",),
     ("api",),
 ]
-MODULE_OF = {"blas": "product", "builtin": "product"}
+MODULE_OF = {"blas": "product"}
 OUTSIDE = ("tools", "bench", "examples", "bindings")
 
 

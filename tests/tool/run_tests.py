@@ -62,8 +62,8 @@ class Run(ToolTest):
         self.assertIn("isa      reference", self.check(*x, "--isa", "reference"))
         for isa in ("avx2", "avx512"):
             self.check(*x, "--isa", isa)  # a cap: no error where the CPU has less
-        for engine in ("auto", "blas"):
-            self.assertIn("engine   blas", self.check(*x, "--engine", engine))
+        for engine in ("blas", "builtin"):
+            self.assertIn(f"engine   {engine}", self.check(*x, "--engine", engine))
 
     def test_report(self):
         self.save_inputs(self.normal(2, 4, 700, 32), self.normal(2, 2, 900, 32), self.normal(2, 2, 900, 40))
@@ -200,7 +200,7 @@ class RunErrors(ToolTest):
                 ("'-o': expected no further argument", *run, "--", "-o"),
                 ("-o: expected a value", *run, "-o"),
                 ("--quiet: expected no value", *run, "--quiet=1"),
-                ("--engine: expected one of auto, blas, got 'cuda'", *run, "--engine", "cuda"),
+                ("--engine: expected one of auto, blas, builtin, got 'cuda'", *run, "--engine", "cuda"),
                 ("--isa: expected one of auto, reference, avx2, avx512, got 'AVX2'", *run, "--isa", "AVX2"),
                 ("--tolerance: expected --compare beside", *run, "--tolerance", "1"),
                 ("--weights-tolerance: expected --compare-weights", *run, "--weights-tolerance", "1"),

@@ -152,7 +152,7 @@ def explain(query: ArrayLike, key: ArrayLike, value: ArrayLike, *, context: Opti
     >>> import attn, numpy
     >>> x = numpy.zeros((1, 8, 4096, 64), numpy.float32)
     >>> plan = attn.explain(x, x, x, is_causal=True)
-    >>> plan["path"], plan["engine"], plan["scratch_bytes"] < 4096 * 4096
-    ('tiled', 'blas', True)
+    >>> plan["path"], plan["engine"] in ("blas", "builtin"), plan["scratch_bytes"] < 4096 * 4096
+    ('tiled', True, True)
     """
     return Attention((query, key, value), Choices(**options)).explain(context)

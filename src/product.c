@@ -1,0 +1,67 @@
+/* product.c - packing right operands for an engine, and the builtin engine.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "product.h"
+
+#include <string.h>
+
+#include "base.h"
+
+enum { ROW_UNIT = 16 }; /* rows of an operand of one panel are whole cache lines apart */
+
+/* How wide a panel of cols columns is, in columns and in memory. */
+static int64_t panel_width(const attn__engine *engine, int64_t cols) {
+  return engine->panel ? engine->panel : attn__round_up(cols, ROW_UNIT);
+}
+
+int64_t attn__product_floats(const attn__engine *engine, int64_t inner, int64_t cols) {
+  return inner * attn__round_up(cols, panel_width(engine, cols));
+}
+
+static attn__matrix packed(const attn__engine *engine, int64_t inner, int64_t cols, const float *data) {
+  const int64_t width = panel_width(engine, cols);
+  return (attn__matrix){data, width, inner * width};
+}
+
+attn__matrix attn__product_pack(const attn__engine *engine, const attn__rows *rows, float *out) {
+  const attn__matrix matrix = packed(engine, rows->count, rows->width, out);
+  for (int64_t first = 0; first < rows->width; first += matrix.stride) {
+    const int64_t count = attn__min(matrix.stride, rows->width - first);
+    for (int64_t r = 0; r < rows->count; r++, out += matrix.stride) {
+      memcpy(out, rows->data + r * rows->stride + first, (size_t)count * sizeof *out);
+      memset(out + count, 0, (size_t)(matrix.stride - count) * sizeof *out);
+    }
+  }
+  return matrix;
+}
+
+attn__matrix attn__product_pack_transposed(const attn__engine *engine, const attn__kernels *kernels,
+                                           const attn__rows *rows, float *out) {
+  const attn__matrix matrix = packed(engine, rows->width, rows->count, out);
+  for (int64_t first = 0; first < rows->count; first += matrix.stride, out += matrix.step) {
+    const int64_t count = attn__min(matrix.stride, rows->count - first);
+    if (count < matrix.stride) memset(out, 0, (size_t)matrix.step * sizeof *out);
+    kernels->transpose(count, rows->width, rows->data + first * rows->stride, rows->stride, out,
+                       matrix.stride);
+  }
+  return matrix;
+}
+
+attn__matrix attn__product_past(const attn__engine *engine, attn__matrix matrix, int64_t count,
+                                int64_t *left_out) {
+  const int64_t panels = engine->panel ? count / engine->panel : 0;
+  *left_out = engine->panel ? panels * engine->panel : count;
+  matrix.data += engine->panel ? panels * matrix.step : count;
+  return matrix;
+}
+
+static void need_no_seat(void) {}
+
+attn__engine attn__product_builtin(const attn__kernels *kernels) {
+  return (attn__engine){.name = "builtin",
+                        .seats = INT64_MAX,
+                        .enter = need_no_seat,
+                        .leave = need_no_seat,
+                        .panel = kernels->panel,
+                        .slab = kernels->slab,
+                        .multiply = kernels->multiply};
+}

@@ -1,0 +1,167 @@
+/* test_product.c - products of every size by every engine against double, and packing.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <math.h>
+
+#include "product_case.h"
+#include "tables.h"
+
+typedef void (*engine_check)(const attn__engine *engine);
+
+static void for_each_engine(engine_check check) {
+  const attn__kernels *tables[MOST_TABLES];
+  const int table_count = tables_here(tables);
+  const attn__engine *blas = attn__blas_start(1);
+  assert_non_null(blas);
+  check(blas);
+  for (int n = 0; n < table_count; n++) {
+    const attn__engine builtin = attn__product_builtin(tables[n]);
+    check(&builtin);
+  }
+}
+
+static void check_product(const attn__engine *engine, const int64_t size[3], int32_t accumulate,
+                          random_source *source) {
+  product_case p = product_case_make(engine, size, accumulate, source);
+  const int64_t wrong = product_case_count_wrong(&p, engine);
+  product_case_free(&p);
+  if (wrong > 0)
+    fail_msg("%s, %ld x %ld x %ld%s: %ld wrong numbers", engine->name, (long)size[0], (long)size[1],
+             (long)size[2], accumulate ? " accumulated" : "", (long)wrong);
+}
+
+static void check_chosen_sizes(const attn__engine *engine) {
+  const int64_t sizes[][3] = {{1, 1, 1},     {1, 7, 3},     {64, 64, 64},  {64, 64, 65},   {64, 65, 64},
+                              {65, 64, 64},  {64, 128, 64}, {63, 127, 31}, {64, 128, 256}, {64, 128, 257},
+                              {8, 16, 2048}, {1, 1, 4099},  {1, 4099, 1},  {4099, 1, 1},   {1, 600, 500},
+                              {600, 1, 500}, {64, 512, 16}, {64, 16, 512}, {200, 200, 200}};
+  random_source source = random_seeded(support_seed());
+  for (size_t n = 0; n < COUNT_OF(sizes); n++)
+    for (int32_t accumulate = 0; accumulate < 2; accumulate++)
+      check_product(engine, sizes[n], accumulate, &source);
+}
+
+static void test_chosen_sizes(void **state) {
+  (void)state;
+  for_each_engine(check_chosen_sizes);
+}
+
+/* Every count of rows of a slab and of columns of a panel. */
+static void check_edges(const attn__engine *engine) {
+  random_source source = random_seeded(support_seed());
+  for (int64_t rows = 1; rows <= 2 * engine->slab + 1; rows++)
+    for (int64_t cols = 1; cols <= 2 * engine->panel + 1; cols++)
+      check_product(engine, (int64_t[3]){rows, cols, 5}, (int32_t)(cols % 2), &source);
+}
+
+static void test_edges(void **state) {
+  (void)state;
+  for_each_engine(check_edges);
+}
+
+static void check_random_sizes(const attn__engine *engine) {
+  const int64_t rounds = support_rounds(300);
+  for (int64_t round = 0; round < rounds; round++) {
+    random_source source = random_seeded(support_seed() + (uint64_t)round);
+    support_round_begins(round);
+    const int64_t size[3] = {random_between(&source, 1, 130), random_between(&source, 1, 130),
+                             random_between(&source, 1, 300)};
+    check_product(engine, size, random_once_in(&source, 2), &source);
+    support_round_ends();
+  }
+}
+
+static void test_random_sizes(void **state) {
+  (void)state;
+  for_each_engine(check_random_sizes);
+}
+
+/* Without accumulate, what c holds is not read: not even NaN. */
+static void check_overwriting_nan(const attn__engine *engine) {
+  const int64_t sizes[][3] = {{5, 7, 3}, {64, 128, 64}, {64, 128, 300}};
+  random_source source = random_seeded(support_seed());
+  for (size_t n = 0; n < COUNT_OF(sizes); n++) {
+    product_case p = product_case_make(engine, sizes[n], 0, &source);
+    for (int64_t row = 0; row < p.product.rows; row++)
+      for (int64_t col = 0; col < p.product.cols; col++) p.product.c[row * p.product.stride_c + col] = NAN;
+    assert_int_equal(product_case_count_wrong(&p, engine), 0);
+    product_case_free(&p);
+  }
+}
+
+static void test_overwriting_nan(void **state) {
+  (void)state;
+  for_each_engine(check_overwriting_nan);
+}
+
+/* A NaN in one column of b, or one row of a, stays in that column or row of c. */
+static void check_nan_stays(const attn__engine *engine) {
+  random_source source = random_seeded(support_seed());
+  product_case p = product_case_make(engine, (int64_t[3]){64, 128, 64}, 0, &source);
+  p.b.data[5 * p.rows_b.stride + 17] = NAN;
+  p.a.data[33 * p.product.stride_a + 9] = INFINITY;
+  product_case_pack(&p, engine);
+  product_case_count_wrong(&p, engine);
+  for (int64_t row = 0; row < 64; row++)
+    for (int64_t col = 0; col < 128; col++)
+      assert_int_equal(!isfinite(p.product.c[row * p.product.stride_c + col]), col == 17 || row == 33);
+  product_case_free(&p);
+}
+
+static void test_nan_stays_in_its_row_and_column(void **state) {
+  (void)state;
+  for_each_engine(check_nan_stays);
+}
+
+/* The number in row k and column j of an operand. */
+static float number_at(const attn__engine *engine, attn__matrix matrix, int64_t k, int64_t j) {
+  const int64_t panel = engine->panel ? engine->panel : j + 1;
+  return matrix.data[j / panel * matrix.step + k * matrix.stride + j % panel];
+}
+
+/* Rows that are packed either way, backwards too, are where the engine looks for them. */
+static void check_packing(const attn__engine *engine) {
+  enum { COUNT = 37, WIDTH = 45 };
+  const attn__kernels *kernels = &attn__kernels_reference;
+  const int64_t floats = attn__product_floats(engine, COUNT, WIDTH);
+  guarded in = guarded_make(COUNT * WIDTH, GUARD_AFTER), out = guarded_make(floats, GUARD_AFTER);
+  guarded turned = guarded_make(attn__product_floats(engine, WIDTH, COUNT), GUARD_AFTER);
+  for (int64_t n = 0; n < COUNT * WIDTH; n++) in.data[n] = (float)n;
+  const attn__rows rows[] = {{in.data, WIDTH, COUNT, WIDTH},
+                             {in.data + (COUNT - 1) * WIDTH, -WIDTH, COUNT, WIDTH}};
+  for (size_t n = 0; n < COUNT_OF(rows); n++) {
+    const attn__matrix matrix = attn__product_pack(engine, &rows[n], out.data);
+    const attn__matrix columns = attn__product_pack_transposed(engine, kernels, &rows[n], turned.data);
+    for (int64_t r = 0; r < COUNT; r++)
+      for (int64_t c = 0; c < WIDTH; c++) {
+        const float expected = rows[n].data[r * rows[n].stride + c];
+        assert_true(number_at(engine, matrix, r, c) == expected);
+        assert_true(number_at(engine, columns, c, r) == expected);
+      }
+    for (int64_t count = 0; count < COUNT; count++) {
+      int64_t left_out;
+      const attn__matrix rest = attn__product_past(engine, columns, count, &left_out);
+      assert_true(left_out <= count && count - left_out < (engine->panel ? engine->panel : 1));
+      assert_true(number_at(engine, rest, 3, 0) == number_at(engine, columns, 3, left_out));
+    }
+  }
+  guarded_free(&in);
+  guarded_free(&out);
+  guarded_free(&turned);
+}
+
+static void test_packing(void **state) {
+  (void)state;
+  for_each_engine(check_packing);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_chosen_sizes),
+      cmocka_unit_test(test_edges),
+      cmocka_unit_test_teardown(test_random_sizes, support_print_seed),
+      cmocka_unit_test(test_overwriting_nan),
+      cmocka_unit_test(test_nan_stays_in_its_row_and_column),
+      cmocka_unit_test(test_packing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
