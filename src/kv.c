@@ -15,12 +15,24 @@ attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *eng
   return attn__product_pack_transposed(engine, kernels, &rows, buffer);
 }
 
+static attn__matrix in_place(const attn__input *input, const attn__kv_tile *tile) {
+  return (attn__matrix){attn__input_row(input, tile->b, tile->h, tile->first), input->strides.row, 0};
+}
+
+attn__matrix attn__kv_keys_in_place(const attn__problem *problem, const attn__kv_tile *tile) {
+  return in_place(&problem->key, tile);
+}
+
+attn__matrix attn__kv_values_in_place(const attn__problem *problem, const attn__kv_tile *tile) {
+  return in_place(&problem->value, tile);
+}
+
 attn__matrix attn__kv_values(const attn__problem *problem, const attn__engine *engine,
-                             const attn__kv_tile *tile, float *buffer) {
+                             const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer) {
   const attn__rows rows = rows_of(&problem->value, tile, problem->dim_v);
   if (engine->panel == 0 && rows.stride >= rows.width && rows.stride <= INT32_MAX)
     return (attn__matrix){rows.data, rows.stride, 0};
-  return attn__product_pack(engine, &rows, buffer);
+  return attn__product_pack(engine, kernels, &rows, buffer);
 }
 
 int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels *kernels,
@@ -32,10 +44,11 @@ int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels
 }
 
 attn__matrix attn__kv_values_cleared(const attn__problem *problem, const attn__engine *engine,
-                                     const attn__kv_tile *tile, float *buffer) {
+                                     const attn__kernels *kernels, const attn__kv_tile *tile,
+                                     float *buffer) {
   const attn__rows rows = rows_of(&problem->value, tile, problem->dim_v);
   const int64_t floats = attn__product_floats(engine, rows.count, rows.width);
-  const attn__matrix matrix = attn__product_pack(engine, &rows, buffer);
+  const attn__matrix matrix = attn__product_pack(engine, kernels, &rows, buffer);
   for (int64_t n = 0; n < floats; n++)
     if (!isfinite(buffer[n])) buffer[n] = 0;
   return matrix;

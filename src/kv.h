@@ -16,10 +16,14 @@ typedef struct attn__kv_tile {
 attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,
                            const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer);
 
+/* Tiles where they stand, as rows: for products of few rows. */
+attn__matrix attn__kv_keys_in_place(const attn__problem *problem, const attn__kv_tile *tile);
+attn__matrix attn__kv_values_in_place(const attn__problem *problem, const attn__kv_tile *tile);
+
 /* A tile of values as the right operand of P V, count x dim_v: where it stands, if the engine can read it
  * there, else packed in buffer. */
 attn__matrix attn__kv_values(const attn__problem *problem, const attn__engine *engine,
-                             const attn__kv_tile *tile, float *buffer);
+                             const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer);
 
 /* 1 if every number of a tile of values is finite, else 0. */
 int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels *kernels,
@@ -27,6 +31,7 @@ int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels
 
 /* As attn__kv_values, always packed, with 0 for every number that is not finite. */
 attn__matrix attn__kv_values_cleared(const attn__problem *problem, const attn__engine *engine,
-                                     const attn__kv_tile *tile, float *buffer);
+                                     const attn__kernels *kernels, const attn__kv_tile *tile,
+                                     float *buffer);
 
 #endif

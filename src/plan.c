@@ -7,11 +7,14 @@
 #include "score.h"
 
 enum {
-  TILE_Q = 64,               /* rows of a tile, at most */
-  TILE_K = 128,              /* keys of a tile, at most */
-  TILE_FLOATS = 16384,       /* a transposed tile of keys, at most: it shares the cache with three others */
-  BLOCK_FLOATS = 32768,      /* queries and outputs of a block, at most */
-  TASKS_PER_THREAD = 4,      /* at least, where there is enough work: what evens out unequal tasks */
+  TILE_Q = 64,          /* rows of a tile, at most */
+  TILE_K = 128,         /* keys of a tile, at most */
+  TILE_FLOATS = 16384,  /* a transposed tile of keys, at most: it shares the cache with three others */
+  BLOCK_FLOATS = 32768, /* queries and outputs of a block, at most */
+  TASKS_PER_THREAD = 4, /* at least, where there is enough work: what evens out unequal tasks */
+  FEW_ROWS = 8,         /* up to so many rows of a head group, long keys are split */
+  SPLIT_K = 4096,       /* keys of a split, at least */
+  MOST_SPLITS = 32,
   FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
 };
 
@@ -31,6 +34,16 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
   plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
   plan->head_parts = attn__divide_up(problem->group, plan->tile_heads);
+}
+
+static void choose_splits(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+  const int64_t rows = problem->group * problem->len_q;
+  const int64_t keys =
+      attn__round_up(attn__max(SPLIT_K, attn__divide_up(problem->len_k, MOST_SPLITS)), plan->tile_k);
+  plan->direct = rows <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
+  const int32_t split = rows <= FEW_ROWS && plan->query_parts * plan->head_parts == 1;
+  plan->split_k = split ? keys : INT64_MAX;
+  plan->splits = split ? attn__divide_up(problem->len_k, keys) : 1;
 }
 
 /* Floating-point operations of the whole problem, masked ones included. */
@@ -54,6 +67,9 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, int64_
   plan->block_tiles = equal_parts(tiles, most, 1);
   plan->blocks = attn__divide_up(tiles, plan->block_tiles);
   plan->tasks = groups * plan->blocks;
+  /* Where there are enough head groups, each is one task and goes through its splits in turn. */
+  if (plan->splits > 1 && threads > 1 && groups < threads * TASKS_PER_THREAD)
+    plan->tasks = plan->part.count = groups * plan->splits;
   plan->strands = attn__min(threads, plan->tasks);
 }
 
@@ -64,13 +80,20 @@ static int64_t append(int64_t *bytes, int64_t count, int64_t size) {
   return begin;
 }
 
+/* Appends the state of so many rows. */
+static void append_state(int64_t *bytes, int64_t rows, int64_t dim_v, int64_t *outputs, int64_t *maxima,
+                         int64_t *sums) {
+  *outputs = append(bytes, rows * dim_v, sizeof(float));
+  *maxima = append(bytes, rows, sizeof(float));
+  *sums = append(bytes, rows, sizeof(double));
+}
+
 static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads;
   const int64_t rows = tile_rows * plan->block_tiles;
   const int64_t size = sizeof(float);
   int64_t *bytes = &plan->scratch.bytes;
   plan->scratch.queries = append(bytes, rows * problem->dim, size);
-  plan->scratch.outputs = append(bytes, rows * problem->dim_v, size);
   if (problem->score_function == ATTN_SCORE_GENERAL) {
     plan->scratch.raw = append(bytes, tile_rows * problem->dim, size);
     plan->scratch.weight =
@@ -79,8 +102,14 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   plan->scratch.scores = append(bytes, tile_rows * plan->tile_k, size);
   plan->scratch.keys = append(bytes, attn__product_floats(engine, problem->dim, plan->tile_k), size);
   plan->scratch.values = append(bytes, attn__product_floats(engine, plan->tile_k, problem->dim_v), size);
-  plan->scratch.maxima = append(bytes, rows, size);
-  plan->scratch.sums = append(bytes, rows, sizeof(double));
+  append_state(bytes, rows, problem->dim_v, &plan->scratch.outputs, &plan->scratch.maxima,
+               &plan->scratch.sums);
+  if (plan->splits > 1 && plan->part.count == 0)
+    append_state(bytes, rows, problem->dim_v, &plan->scratch.total_outputs, &plan->scratch.total_maxima,
+                 &plan->scratch.total_sums);
+  if (plan->part.count > 0)
+    append_state(&plan->part.bytes, rows, problem->dim_v, &plan->part.outputs, &plan->part.maxima,
+                 &plan->part.sums);
 }
 
 /* 1 if surely no query of a batch entry sees a key. */
@@ -99,11 +128,13 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   for (int64_t b = 0; plan.empty && b < problem->batch; b++) plan.empty = sees_nothing(problem, b);
   if (plan.empty) return plan;
   choose_tiles(&plan, problem, engine);
+  choose_splits(&plan, problem, engine);
   choose_blocks(&plan, problem, threads);
   lay_out_scratch(&plan, problem, engine);
   return plan;
 }
 
 uint64_t attn__plan_scratch(const attn__plan *plan) {
-  return (uint64_t)plan->strands * (uint64_t)plan->scratch.bytes;
+  return (uint64_t)plan->strands * (uint64_t)plan->scratch.bytes +
+         (uint64_t)plan->part.count * (uint64_t)plan->part.bytes;
 }

@@ -20,7 +20,10 @@ typedef struct attn__plan {
   int64_t query_parts, head_parts;
   int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
   int64_t blocks;      /* of a head group */
-  int64_t tasks;       /* batch * heads_kv * blocks */
+  int32_t direct;      /* few rows: keys and values are multiplied where they stand */
+  int64_t splits;      /* long keys of few rows, in pieces of split_k whose results are joined; else 1 */
+  int64_t split_k;     /* a multiple of tile_k */
+  int64_t tasks;       /* batch * heads_kv * blocks, or the parts */
   int64_t strands;     /* threads that share the tasks */
   /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
   struct {
@@ -33,8 +36,13 @@ typedef struct attn__plan {
     int64_t values;  /* tile_k x dim_v: packed, where they cannot be used in place */
     int64_t maxima;  /* block rows, float */
     int64_t sums;    /* block rows, double */
+    int64_t total_outputs, total_maxima, total_sums; /* the same, over several splits */
     int64_t bytes;
   } scratch;
+  /* The states of parts, one for each split of each head group, where splits are tasks of their own. */
+  struct {
+    int64_t count, outputs, maxima, sums, bytes;
+  } part;
 } attn__plan;
 
 /* The plan for an engine and at most so many threads. It touches no data. */

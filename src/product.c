@@ -22,14 +22,13 @@ static attn__matrix packed(const attn__engine *engine, int64_t inner, int64_t co
   return (attn__matrix){data, width, inner * width};
 }
 
-attn__matrix attn__product_pack(const attn__engine *engine, const attn__rows *rows, float *out) {
+attn__matrix attn__product_pack(const attn__engine *engine, const attn__kernels *kernels,
+                                const attn__rows *rows, float *out) {
   const attn__matrix matrix = packed(engine, rows->count, rows->width, out);
-  for (int64_t first = 0; first < rows->width; first += matrix.stride) {
+  for (int64_t first = 0; first < rows->width; first += matrix.stride, out += matrix.step) {
     const int64_t count = attn__min(matrix.stride, rows->width - first);
-    for (int64_t r = 0; r < rows->count; r++, out += matrix.stride) {
-      memcpy(out, rows->data + r * rows->stride + first, (size_t)count * sizeof *out);
-      memset(out + count, 0, (size_t)(matrix.stride - count) * sizeof *out);
-    }
+    if (count < matrix.stride) memset(out, 0, (size_t)matrix.step * sizeof *out);
+    kernels->copy(rows->count, count, rows->data + first, rows->stride, out, matrix.stride);
   }
   return matrix;
 }
@@ -63,5 +62,6 @@ attn__engine attn__product_builtin(const attn__kernels *kernels) {
                         .leave = need_no_seat,
                         .panel = kernels->panel,
                         .slab = kernels->slab,
+                        .few = kernels->few,
                         .multiply = kernels->multiply};
 }

@@ -19,6 +19,8 @@ typedef struct attn__engine {
 
   int64_t panel; /* the columns of a panel of b; 0: one panel holds them all, and need hold no more */
   int64_t slab;  /* products of a multiple of so many rows are fastest */
+  int64_t
+      few; /* products of up to so many rows have the two functions of their own, of the kernels; 0: none */
 
   /* The bits of a row of c depend on rows, cols, inner and the row's place among rows only. */
   void (*multiply)(const attn__product *product);
@@ -37,7 +39,8 @@ attn__engine attn__product_builtin(const attn__kernels *kernels);
 int64_t attn__product_floats(const attn__engine *engine, int64_t inner, int64_t cols);
 
 /* Packs rows as the rows of an operand: count x width. */
-attn__matrix attn__product_pack(const attn__engine *engine, const attn__rows *rows, float *out);
+attn__matrix attn__product_pack(const attn__engine *engine, const attn__kernels *kernels,
+                                const attn__rows *rows, float *out);
 
 /* Packs rows as its columns: width x count. */
 attn__matrix attn__product_pack_transposed(const attn__engine *engine, const attn__kernels *kernels,

@@ -14,39 +14,34 @@
 
 #include "attn/attn.h"
 #include "base.h"
+#include "finish.h"
 #include "kv.h"
 #include "score.h"
+#include "tile.h"
+
+typedef struct strand strand;
 
 typedef struct tiled_job {
   const attn__problem *problem;
   const attn__plan *plan;
   const attn__kernels *kernels;
   const attn__engine *engine;
-  char *scratch;
+  char *scratch; /* that of the strands, then the states of parts */
+  void (*run_task)(strand *s, int64_t task);
+  int64_t tasks;
   atomic_int_least64_t next_task;
 } tiled_job;
 
-/* A tile of query rows: row r is query first_query + r % queries of head first_head + r / queries. */
-typedef struct query_tile {
-  attn__sequence sequence;
-  int64_t b, first_head, heads, first_query, queries, rows;
-  attn__key_range visible;
-  float *scaled;   /* rows x dim */
-  float *outputs;  /* rows x dim_v */
-  float *maxima;   /* rows */
-  double *sums;    /* rows */
-  int32_t started; /* outputs holds something */
-} query_tile;
-
 /* What a strand works with: its pieces of scratch and the block it is at. */
-typedef struct strand {
+struct strand {
   const tiled_job *job;
-  float *queries, *outputs, *raw, *weight, *scores, *keys, *values, *maxima;
-  double *sums;
+  float *queries, *raw, *weight, *scores, *keys, *values;
+  attn__state state; /* of the block's rows */
+  attn__state total; /* of the same rows, over several splits */
   int64_t b, kv_head, tiles;
   attn__sequence sequence;
-  query_tile tile[ATTN__PLAN_BLOCK_TILES];
-} strand;
+  attn__tile tile[ATTN__PLAN_BLOCK_TILES];
+};
 
 /* A tile of keys and values that meets the query tiles of a block: keys [first, first + count). */
 typedef struct key_step {
@@ -56,16 +51,8 @@ typedef struct key_step {
   int32_t cleared;           /* values has 0 for those that are not */
 } key_step;
 
-static int64_t row_head(const query_tile *tile, int64_t r) {
-  return tile->first_head + r / tile->queries;
-}
-
-static int64_t row_query(const query_tile *tile, int64_t r) {
-  return tile->first_query + r % tile->queries;
-}
-
 /* A tile of scores of a query tile's rows; which keys is left open. */
-static attn__score_tile score_tile(const query_tile *tile, float *scores, int64_t stride) {
+static attn__score_tile score_tile(const attn__tile *tile, float *scores, int64_t stride) {
   return (attn__score_tile){.scores = scores,
                             .stride = stride,
                             .b = tile->b,
@@ -75,85 +62,38 @@ static attn__score_tile score_tile(const query_tile *tile, float *scores, int64_
                             .queries = tile->queries};
 }
 
-/* Where row r of a query tile is in the weights, the scores or the LSE. */
-static float *result_row(const query_tile *tile, const attn__output *output, int64_t r) {
-  return attn__output_row(output, tile->b, row_head(tile, r), row_query(tile, r));
-}
-
-/* Where it is in the output, whose sequences may be packed. */
-static float *output_row(const attn__problem *problem, const query_tile *tile, int64_t r) {
-  return attn__output_row(&problem->output, tile->sequence.batch_q, row_head(tile, r),
-                          tile->sequence.first_q + row_query(tile, r));
-}
-
-/* 1 if row r stands for no query: it is past the length of its sequence. */
-static int32_t is_padding(const query_tile *tile, int64_t r) {
-  return row_query(tile, r) >= tile->sequence.len_q;
-}
-
-static void fill_zero(float *out, int64_t count) {
-  memset(out, 0, (size_t)count * sizeof *out);
-}
-
 static void fill_hidden(float *out, int64_t count) {
   for (int64_t j = 0; j < count; j++) out[j] = -INFINITY;
 }
 
-/* Residual, norm, gain and shift, once the output is written. */
-static void finish_output(const attn__problem *problem, const query_tile *tile, int64_t r) {
-  if (!problem->norm.active || is_padding(tile, r)) return;
-  const float *residual = NULL;
-  if (problem->residual.data)
-    residual = attn__input_row(&problem->residual, tile->sequence.batch_q, row_head(tile, r),
-                               tile->sequence.first_q + row_query(tile, r));
-  attn__norm_row(&problem->norm, problem->dim_v, residual, output_row(problem, tile, r));
-}
-
-/* A row's output, weights and LSE where it sees no key. Packed sequences have no output past their length. */
-static void write_unseeing_row(const attn__problem *problem, const query_tile *tile, int64_t r) {
-  const float *sinks = is_padding(tile, r) ? NULL : problem->sinks;
-  if (!problem->starts_q || !is_padding(tile, r)) fill_zero(output_row(problem, tile, r), problem->dim_v);
-  finish_output(problem, tile, r);
-  if (problem->weights.data) fill_zero(result_row(tile, &problem->weights, r), problem->len_k);
-  if (problem->lse.data) *result_row(tile, &problem->lse, r) = sinks ? sinks[row_head(tile, r)] : -INFINITY;
-}
-
-/* The scores of keys that no query of the tile sees. */
-static void write_unseen_scores(const attn__problem *problem, const query_tile *tile, int64_t r) {
-  if (!problem->scores.data) return;
-  float *scores = result_row(tile, &problem->scores, r);
-  fill_hidden(scores, tile->visible.begin);
-  fill_hidden(scores + tile->visible.end, problem->len_k - tile->visible.end);
-}
-
 /* Scores and kept scores of a tile of keys that lies in the range of a query tile, but is hidden from it. */
-static void skip(const attn__problem *problem, const query_tile *tile, const attn__score_tile *scores) {
+static void skip(const attn__problem *problem, const attn__tile *tile, const attn__score_tile *scores) {
   for (int64_t r = 0; r < tile->rows; r++) {
     if (problem->weights.data)
-      fill_hidden(result_row(tile, &problem->weights, r) + scores->first_key, scores->keys);
+      fill_hidden(attn__tile_result(tile, &problem->weights, r) + scores->first_key, scores->keys);
     if (problem->scores.data)
-      fill_hidden(result_row(tile, &problem->scores, r) + scores->first_key, scores->keys);
+      fill_hidden(attn__tile_result(tile, &problem->scores, r) + scores->first_key, scores->keys);
   }
 }
 
 /* A row's state begins, and its query is copied, scaled (but for additive scores, which are scaled later). */
-static void open_row(const strand *s, query_tile *tile, int64_t r, float *queries) {
+static void open_row(const strand *s, attn__tile *tile, int64_t r, float *queries) {
   const attn__problem *problem = s->job->problem;
   const float scale = problem->score_function == ATTN_SCORE_ADDITIVE ? 1 : problem->scale;
-  tile->maxima[r] = -INFINITY;
-  tile->sums[r] = 0;
-  write_unseen_scores(problem, tile, r);
-  if (is_padding(tile, r))
-    fill_zero(queries + r * problem->dim, problem->dim);
+  tile->state.maxima[r] = -INFINITY;
+  tile->state.sums[r] = 0;
+  if (attn__tile_padding(tile, r))
+    memset(queries + r * problem->dim, 0, (size_t)problem->dim * sizeof *queries);
   else
     s->job->kernels->scale(problem->dim,
-                           attn__input_row(&problem->query, tile->sequence.batch_q, row_head(tile, r),
-                                           tile->sequence.first_q + row_query(tile, r)),
+                           attn__input_row(&problem->query, tile->sequence.batch_q,
+                                           attn__tile_head(tile, r),
+                                           tile->sequence.first_q + attn__tile_query(tile, r)),
                            scale, queries + r * problem->dim);
 }
 
 /* The general score q^T W k is the dot score of W^T q. */
-static void multiply_weight(const strand *s, const query_tile *tile) {
+static void multiply_weight(const strand *s, const attn__tile *tile) {
   const attn__engine *engine = s->job->engine;
   const int64_t dim = s->job->problem->dim;
   for (int64_t col = 0; col < dim; col += ATTN__PLAN_WEIGHT_COLS) {
@@ -164,22 +104,27 @@ static void multiply_weight(const strand *s, const query_tile *tile) {
                                    .inner = dim,
                                    .a = s->raw,
                                    .stride_a = dim,
-                                   .b = attn__product_pack(engine, &weight, s->weight),
+                                   .b = attn__product_pack(engine, s->job->kernels, &weight, s->weight),
                                    .c = tile->scaled + col,
                                    .stride_c = dim};
     engine->multiply(&product);
   }
 }
 
-/* Sets up tile t of a head group as number slot of the strand's block. */
-static void open_tile(strand *s, int64_t t, int64_t slot) {
+/* The state of rows from row on. */
+static attn__state state_past(const attn__state *state, int64_t row, int64_t dim_v) {
+  return (attn__state){state->outputs + row * dim_v, state->maxima + row, state->sums + row};
+}
+
+/* Sets up tile t of a head group as number slot of the strand's block, but for its queries. */
+static attn__tile *place_tile(strand *s, int64_t t, int64_t slot) {
   const attn__problem *problem = s->job->problem;
   const attn__plan *plan = s->job->plan;
   const int64_t row = slot * plan->tile_q * plan->tile_heads;
   const int64_t head = t % plan->head_parts * plan->tile_heads;
-  query_tile *tile = &s->tile[slot];
+  attn__tile *tile = &s->tile[slot];
   *tile =
-      (query_tile){.sequence = s->sequence, .b = s->b, .first_query = t / plan->head_parts * plan->tile_q};
+      (attn__tile){.sequence = s->sequence, .b = s->b, .first_query = t / plan->head_parts * plan->tile_q};
   tile->first_head = s->kv_head * problem->group + head;
   tile->heads = attn__min(plan->tile_heads, problem->group - head);
   tile->queries = attn__min(plan->tile_q, problem->len_q - tile->first_query);
@@ -187,10 +132,13 @@ static void open_tile(strand *s, int64_t t, int64_t slot) {
   const attn__score_tile rows = score_tile(tile, NULL, 0);
   tile->visible = attn__score_visible(problem, &rows);
   tile->scaled = s->queries + row * problem->dim;
-  tile->outputs = s->outputs + row * problem->dim_v;
-  tile->maxima = s->maxima + row;
-  tile->sums = s->sums + row;
-  const int32_t general = problem->score_function == ATTN_SCORE_GENERAL;
+  tile->state = state_past(&s->state, row, problem->dim_v);
+  return tile;
+}
+
+static void open_tile(const strand *s, attn__tile *tile) {
+  const int32_t general = s->job->problem->score_function == ATTN_SCORE_GENERAL;
+  tile->started = 0;
   for (int64_t r = 0; r < tile->rows; r++) open_row(s, tile, r, general ? s->raw : tile->scaled);
   if (general) multiply_weight(s, tile);
 }
@@ -201,22 +149,20 @@ static attn__kv_tile kv_tile(const strand *s, int64_t first, int64_t count) {
 }
 
 /* scores: tile rows x keys, the scaled products of queries and keys. */
-static void dot_scores(const strand *s, const query_tile *tile, const attn__score_tile *scores,
-                       attn__matrix keys) {
-  const tiled_job *job = s->job;
-  attn__product product = {.rows = tile->rows,
-                           .cols = scores->keys,
-                           .inner = job->problem->dim,
-                           .a = tile->scaled,
-                           .stride_a = job->problem->dim,
-                           .b = keys,
-                           .c = scores->scores,
-                           .stride_c = scores->stride};
-  job->engine->multiply(&product);
+static attn__product dot_product(const strand *s, const attn__tile *tile, const attn__score_tile *scores,
+                                 attn__matrix keys) {
+  return (attn__product){.rows = tile->rows,
+                         .cols = scores->keys,
+                         .inner = s->job->problem->dim,
+                         .a = tile->scaled,
+                         .stride_a = s->job->problem->dim,
+                         .b = keys,
+                         .c = scores->scores,
+                         .stride_c = scores->stride};
 }
 
 /* scores: tile rows x keys, scale * v . tanh(q + k): never more of q + k at once than a vector. */
-static void additive_scores(const strand *s, const query_tile *tile, const attn__score_tile *scores,
+static void additive_scores(const strand *s, const attn__tile *tile, const attn__score_tile *scores,
                             attn__matrix keys) {
   const attn__problem *problem = s->job->problem;
   const int64_t panel = s->job->engine->panel ? s->job->engine->panel : scores->keys;
@@ -230,51 +176,70 @@ static void additive_scores(const strand *s, const query_tile *tile, const attn_
   }
 }
 
-/* Makes the scores of a tile and edits them. Returns 1 if any may be masked. */
-static int32_t make_scores(const strand *s, const query_tile *tile, attn__matrix keys,
-                           const attn__score_tile *scores) {
+/* The packed keys of a step from the scores' first one on, which may become an earlier one. */
+static attn__matrix packed_keys(const strand *s, key_step *step, attn__score_tile *scores) {
   const tiled_job *job = s->job;
-  if (job->problem->score_function == ATTN_SCORE_ADDITIVE)
+  const attn__kv_tile where = kv_tile(s, step->first, step->count);
+  const int64_t end = scores->first_key + scores->keys;
+  int64_t left_out;
+  if (!step->keys.data)
+    step->keys = attn__kv_keys(job->problem, job->engine, job->kernels, &where, s->keys);
+  const attn__matrix keys =
+      attn__product_past(job->engine, step->keys, scores->first_key - step->first, &left_out);
+  scores->first_key = step->first + left_out;
+  scores->keys = end - scores->first_key;
+  return keys;
+}
+
+/* Makes the scores of a tile and edits them. Returns 1 if any may be masked. */
+static int32_t make_scores(const strand *s, const attn__tile *tile, key_step *step,
+                           attn__score_tile *scores) {
+  const tiled_job *job = s->job;
+  if (job->plan->direct) {
+    const attn__kv_tile where = kv_tile(s, scores->first_key, scores->keys);
+    const attn__product product =
+        dot_product(s, tile, scores, attn__kv_keys_in_place(job->problem, &where));
+    job->kernels->multiply_transposed(&product);
+  } else if (job->problem->score_function == ATTN_SCORE_ADDITIVE) {
+    const attn__matrix keys = packed_keys(s, step, scores);
     additive_scores(s, tile, scores, keys);
-  else
-    dot_scores(s, tile, scores, keys);
+  } else {
+    const attn__matrix keys = packed_keys(s, step, scores);
+    const attn__product product = dot_product(s, tile, scores, keys);
+    job->engine->multiply(&product);
+  }
   return attn__score_edit(job->problem, job->kernels, scores);
 }
 
 /* The scores go to the caller's array as they are; close_tile makes weights of them, once the sums are known. */
-static void keep_scores(const strand *s, const query_tile *tile, const attn__score_tile *scores) {
+static void keep_scores(const strand *s, const attn__tile *tile, const attn__score_tile *scores) {
   for (int64_t r = 0; r < tile->rows; r++)
-    memcpy(result_row(tile, &s->job->problem->weights, r) + scores->first_key,
+    memcpy(attn__tile_result(tile, &s->job->problem->weights, r) + scores->first_key,
            scores->scores + r * scores->stride, (size_t)scores->keys * sizeof(float));
 }
 
-/* exp(score - shift) for a row whose largest score so far is max; a row that has seen none has -infinity. */
-static float row_shift(float max) {
-  return max == -INFINITY ? 0 : max;
-}
-
 /* scores become exp(score - largest of the row so far), and the rows' states follow. */
-static void softmax_step(const strand *s, query_tile *tile, int64_t keys) {
+static void softmax_step(const strand *s, attn__tile *tile, int64_t keys) {
   const attn__kernels *kernels = s->job->kernels;
   const int64_t dim_v = s->job->problem->dim_v;
   for (int64_t r = 0; r < tile->rows; r++) {
     float *row = s->scores + r * s->job->plan->tile_k;
     float max = kernels->row_max(keys, row);
-    if (max > tile->maxima[r]) {
+    if (max > tile->state.maxima[r]) {
       if (tile->started) {
-        float factor = expf(tile->maxima[r] - max);
-        tile->sums[r] *= factor;
-        kernels->scale(dim_v, tile->outputs + r * dim_v, factor, tile->outputs + r * dim_v);
+        float factor = expf(tile->state.maxima[r] - max);
+        tile->state.sums[r] *= factor;
+        kernels->scale(dim_v, tile->state.outputs + r * dim_v, factor, tile->state.outputs + r * dim_v);
       }
-      tile->maxima[r] = max;
+      tile->state.maxima[r] = max;
     }
-    tile->sums[r] += kernels->exp_sum(keys, row, row_shift(tile->maxima[r]), row);
+    tile->state.sums[r] += kernels->exp_sum(keys, row, attn__tile_shift(tile->state.maxima[r]), row);
   }
 }
 
 /* Adds weight * value for values that are not finite, which were cleared before the product, to the rows
  * that see them. */
-static void add_not_finite(const strand *s, const query_tile *tile, const attn__score_tile *scores) {
+static void add_not_finite(const strand *s, const attn__tile *tile, const attn__score_tile *scores) {
   const attn__problem *problem = s->job->problem;
   for (int64_t j = 0; j < scores->keys; j++) {
     const int64_t key = scores->first_key + j;
@@ -282,44 +247,52 @@ static void add_not_finite(const strand *s, const query_tile *tile, const attn__
         attn__input_row(&problem->value, s->sequence.batch_k, s->kv_head, s->sequence.first_k + key);
     if (s->job->kernels->all_finite(problem->dim_v, value)) continue;
     for (int64_t r = 0; r < tile->rows; r++) {
-      if (!attn__score_sees(problem, tile->b, row_head(tile, r), row_query(tile, r), key)) continue;
+      if (!attn__score_sees(problem, tile->b, attn__tile_head(tile, r), attn__tile_query(tile, r), key))
+        continue;
       float weight = scores->scores[r * scores->stride + j];
       for (int64_t d = 0; d < problem->dim_v; d++)
-        if (!isfinite(value[d])) tile->outputs[r * problem->dim_v + d] += weight * value[d];
+        if (!isfinite(value[d])) tile->state.outputs[r * problem->dim_v + d] += weight * value[d];
     }
   }
 }
 
+/* The layout of operands for products of few rows: as rows stand. */
+static const attn__engine in_place = {.name = "in place"};
+
 /* outputs += weights x values. A masked weight is 0, but 0 * NaN is NaN: where a tile has masked scores,
  * values that are not finite are kept out of the product. */
-static void multiply_values(const strand *s, query_tile *tile, const attn__score_tile *scores,
+static void multiply_values(const strand *s, attn__tile *tile, const attn__score_tile *scores,
                             int32_t masked, key_step *step) {
   const tiled_job *job = s->job;
   const int64_t dim_v = job->problem->dim_v;
   const attn__kv_tile where = kv_tile(s, step->first, step->count);
   if (masked && step->finite < 0) step->finite = attn__kv_values_finite(job->problem, job->kernels, &where);
   if (masked && !step->finite && !step->cleared) {
-    step->values = attn__kv_values_cleared(job->problem, job->engine, &where, s->values);
+    const attn__engine *layout = job->plan->direct ? &in_place : job->engine;
+    step->values = attn__kv_values_cleared(job->problem, layout, job->kernels, &where, s->values);
     step->cleared = 1;
   }
-  if (!step->values.data) step->values = attn__kv_values(job->problem, job->engine, &where, s->values);
+  if (!step->values.data)
+    step->values = job->plan->direct
+                       ? attn__kv_values_in_place(job->problem, &where)
+                       : attn__kv_values(job->problem, job->engine, job->kernels, &where, s->values);
   attn__product product = {.rows = tile->rows,
                            .cols = dim_v,
                            .inner = scores->keys,
                            .a = scores->scores,
                            .stride_a = scores->stride,
                            .b = step->values,
-                           .c = tile->outputs,
+                           .c = tile->state.outputs,
                            .stride_c = dim_v,
                            .accumulate = tile->started};
   product.b.data += (scores->first_key - step->first) * step->values.stride;
-  job->engine->multiply(&product);
+  (job->plan->direct ? job->kernels->multiply_in_place : job->engine->multiply)(&product);
   tile->started = 1;
   if (step->cleared) add_not_finite(s, tile, scores);
 }
 
 /* One tile of keys meets one tile of queries, as far as these can see it. */
-static void meet(const strand *s, query_tile *tile, key_step *step) {
+static void meet(const strand *s, attn__tile *tile, key_step *step) {
   const tiled_job *job = s->job;
   const int64_t begin = attn__max(step->first, tile->visible.begin);
   const int64_t end = attn__min(step->first + step->count, tile->visible.end);
@@ -331,66 +304,11 @@ static void meet(const strand *s, query_tile *tile, key_step *step) {
     skip(job->problem, tile, &scores);
     return;
   }
-  const attn__kv_tile where = kv_tile(s, step->first, step->count);
-  if (!step->keys.data)
-    step->keys = attn__kv_keys(job->problem, job->engine, job->kernels, &where, s->keys);
-  int64_t left_out;
-  const attn__matrix keys = attn__product_past(job->engine, step->keys, begin - step->first, &left_out);
-  scores.first_key = step->first + left_out;
-  scores.keys = end - scores.first_key;
-  const int32_t masked = make_scores(s, tile, keys, &scores);
+  const int32_t masked = make_scores(s, tile, step, &scores);
   if (job->problem->weights.data) keep_scores(s, tile, &scores);
   softmax_step(s, tile, scores.keys);
   attn__score_weigh(job->problem, job->kernels, &scores);
   multiply_values(s, tile, &scores, masked, step);
-}
-
-/* A NaN makes a row's visible weights NaN; masked ones are 0 all the same. */
-static void clear_masked(const attn__problem *problem, const query_tile *tile, int64_t r, float *weights) {
-  for (int64_t j = tile->visible.begin; j < tile->visible.end; j++)
-    if (!attn__score_sees(problem, tile->b, row_head(tile, r), row_query(tile, r), j)) weights[j] = 0;
-}
-
-/* The weights of a row: its kept scores, made exp(score - max) / sum. */
-static void finish_weights(const strand *s, const query_tile *tile, int64_t r, float sum) {
-  const attn__kernels *kernels = s->job->kernels;
-  const int64_t begin = tile->visible.begin, end = tile->visible.end;
-  float *weights = result_row(tile, &s->job->problem->weights, r);
-  fill_zero(weights, begin);
-  kernels->exp_sum(end - begin, weights + begin, row_shift(tile->maxima[r]), weights + begin);
-  kernels->divide(end - begin, weights + begin, sum, weights + begin);
-  fill_zero(weights + end, s->job->problem->len_k - end);
-  const attn__score_tile row = {.scores = weights + begin,
-                                .b = tile->b,
-                                .first_head = row_head(tile, r),
-                                .heads = 1,
-                                .first_query = row_query(tile, r),
-                                .queries = 1,
-                                .first_key = begin,
-                                .keys = end - begin};
-  attn__score_weigh(s->job->problem, kernels, &row);
-  if (isnan(sum)) clear_masked(s->job->problem, tile, r, weights);
-}
-
-/* Divides by the sum, which a sink joins, and writes a row's results. The sum of exp(score - max) is 0 only
- * where no key was seen, else at least 1. */
-static void close_row(const strand *s, const query_tile *tile, int64_t r) {
-  const attn__problem *problem = s->job->problem;
-  double sum = tile->sums[r], max = tile->maxima[r], lse = max + log(sum);
-  if (sum == 0) {
-    write_unseeing_row(problem, tile, r);
-    return;
-  }
-  if (problem->sinks) {
-    const double sink = problem->sinks[row_head(tile, r)];
-    sum += exp(sink - max);
-    lse = fmax(lse, sink) + log1p(exp(-fabs(lse - sink)));
-  }
-  s->job->kernels->divide(problem->dim_v, tile->outputs + r * problem->dim_v, (float)sum,
-                          output_row(problem, tile, r));
-  finish_output(problem, tile, r);
-  if (problem->weights.data) finish_weights(s, tile, r, (float)sum);
-  if (problem->lse.data) *result_row(tile, &problem->lse, r) = (float)lse;
 }
 
 /* The keys that any query of the strand's block sees. */
@@ -405,25 +323,88 @@ static attn__key_range block_visible(const strand *s) {
   return range;
 }
 
-static void run_task(strand *s, int64_t task) {
-  const tiled_job *job = s->job;
-  const attn__plan *plan = job->plan;
-  const int64_t group = task / plan->blocks;
-  /* The last block first: under a causal mask it is the longest, and long tasks must not come last. */
-  const int64_t first = (plan->blocks - 1 - task % plan->blocks) * plan->block_tiles;
-  s->b = group / job->problem->heads_kv;
-  s->kv_head = group % job->problem->heads_kv;
-  s->sequence = attn__sequence_of(job->problem, s->b);
-  s->tiles = attn__min(plan->block_tiles, plan->query_parts * plan->head_parts - first);
-  for (int64_t slot = 0; slot < s->tiles; slot++) open_tile(s, first + slot, slot);
-  const attn__key_range range = block_visible(s);
+/* The strand's block, in its state, meets the keys of a split. */
+static void meet_split(strand *s, int64_t split) {
+  const attn__plan *plan = s->job->plan;
+  attn__key_range range = block_visible(s);
+  range.begin = attn__max(range.begin, split * plan->split_k);
+  range.end = attn__min(range.end, (split + 1) * plan->split_k);
+  for (int64_t slot = 0; slot < s->tiles; slot++) open_tile(s, &s->tile[slot]);
   for (int64_t key = range.begin / plan->tile_k * plan->tile_k; key < range.end; key += plan->tile_k) {
     key_step step = {.first = attn__max(key, range.begin), .finite = -1};
     step.count = attn__min(key + plan->tile_k, range.end) - step.first;
     for (int64_t slot = 0; slot < s->tiles; slot++) meet(s, &s->tile[slot], &step);
   }
+}
+
+/* The strand goes to a block of a head group. */
+static void go_to(strand *s, int64_t group, int64_t block) {
+  const attn__problem *problem = s->job->problem;
+  const attn__plan *plan = s->job->plan;
+  const int64_t first = block * plan->block_tiles;
+  s->b = group / problem->heads_kv;
+  s->kv_head = group % problem->heads_kv;
+  s->sequence = attn__sequence_of(problem, s->b);
+  s->tiles = attn__min(plan->block_tiles, plan->query_parts * plan->head_parts - first);
+  for (int64_t slot = 0; slot < s->tiles; slot++) place_tile(s, first + slot, slot);
+}
+
+/* The block, which is one tile, meets split after split, each in a state of its own; these are joined in the
+ * order of the keys, as those of parts are: whoever does it, the bits are the same. */
+static void meet_splits(strand *s) {
+  attn__tile *tile = &s->tile[0];
+  for (int64_t r = 0; r < tile->rows; r++) s->total.sums[r] = 0;
+  for (int64_t split = 0; split < s->job->plan->splits; split++) {
+    meet_split(s, split);
+    attn__finish_join(&s->total, &tile->state, tile->rows, s->job->problem->dim_v);
+  }
+  tile->state = s->total;
+}
+
+static void finish(const strand *s) {
   for (int64_t slot = 0; slot < s->tiles; slot++)
-    for (int64_t r = 0; r < s->tile[slot].rows; r++) close_row(s, &s->tile[slot], r);
+    attn__finish_tile(s->job->problem, s->job->kernels, &s->tile[slot]);
+}
+
+/* A task that is a block of a head group. */
+static void run_block(strand *s, int64_t task) {
+  const attn__plan *plan = s->job->plan;
+  /* The last block first: under a causal mask it is the longest, and long tasks must not come last. */
+  go_to(s, task / plan->blocks, plan->blocks - 1 - task % plan->blocks);
+  if (plan->splits == 1)
+    meet_split(s, 0);
+  else
+    meet_splits(s);
+  finish(s);
+}
+
+/* Where the state of a part is: a split of a head group. */
+static attn__state state_of_part(const tiled_job *job, int64_t part) {
+  const attn__plan *plan = job->plan;
+  char *base = job->scratch + plan->strands * plan->scratch.bytes + part * plan->part.bytes;
+  return (attn__state){(float *)(void *)(base + plan->part.outputs),
+                       (float *)(void *)(base + plan->part.maxima),
+                       (double *)(void *)(base + plan->part.sums)};
+}
+
+/* A task that is a part. */
+static void run_part(strand *s, int64_t task) {
+  go_to(s, task / s->job->plan->splits, 0);
+  s->tile[0].state = state_of_part(s->job, task);
+  meet_split(s, task % s->job->plan->splits);
+}
+
+/* A task that joins the parts of a head group. */
+static void join_parts(strand *s, int64_t task) {
+  const int64_t first = task * s->job->plan->splits;
+  attn__tile *tile = &s->tile[0];
+  go_to(s, task, 0);
+  tile->state = state_of_part(s->job, first);
+  for (int64_t part = first + 1; part < first + s->job->plan->splits; part++) {
+    const attn__state state = state_of_part(s->job, part);
+    attn__finish_join(&tile->state, &state, tile->rows, s->job->problem->dim_v);
+  }
+  finish(s);
 }
 
 /* Strand number index: takes tasks until there are no more. */
@@ -433,41 +414,38 @@ static void run_strand(void *argument, int64_t index) {
   char *base = job->scratch + index * plan->scratch.bytes;
   strand s = {.job = job,
               .queries = (float *)(void *)(base + plan->scratch.queries),
-              .outputs = (float *)(void *)(base + plan->scratch.outputs),
               .raw = (float *)(void *)(base + plan->scratch.raw),
               .weight = (float *)(void *)(base + plan->scratch.weight),
               .scores = (float *)(void *)(base + plan->scratch.scores),
               .keys = (float *)(void *)(base + plan->scratch.keys),
               .values = (float *)(void *)(base + plan->scratch.values),
-              .maxima = (float *)(void *)(base + plan->scratch.maxima),
-              .sums = (double *)(void *)(base + plan->scratch.sums)};
+              .state = {(float *)(void *)(base + plan->scratch.outputs),
+                        (float *)(void *)(base + plan->scratch.maxima),
+                        (double *)(void *)(base + plan->scratch.sums)},
+              .total = {(float *)(void *)(base + plan->scratch.total_outputs),
+                        (float *)(void *)(base + plan->scratch.total_maxima),
+                        (double *)(void *)(base + plan->scratch.total_sums)}};
   job->engine->enter();
   for (;;) {
     int64_t task = atomic_fetch_add_explicit(&job->next_task, 1, memory_order_relaxed);
-    if (task >= plan->tasks) break;
-    run_task(&s, task);
+    if (task >= job->tasks) break;
+    job->run_task(&s, task);
   }
   job->engine->leave();
 }
 
-/* The results where no query sees a key. */
-static void write_unseeing(const attn__problem *problem) {
-  if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return;
-  for (int64_t b = 0; b < problem->batch; b++)
-    for (int64_t h = 0; h < problem->heads_q; h++) {
-      query_tile head = {
-          .sequence = attn__sequence_of(problem, b), .b = b, .first_head = h, .queries = problem->len_q};
-      for (int64_t i = 0; i < problem->len_q; i++) {
-        write_unseeing_row(problem, &head, i);
-        write_unseen_scores(problem, &head, i);
-      }
-    }
+static void run_tasks(attn_context *context, tiled_job *job, int64_t tasks,
+                      void (*run_task)(strand *s, int64_t task)) {
+  job->run_task = run_task;
+  job->tasks = tasks;
+  atomic_store_explicit(&job->next_task, 0, memory_order_relaxed);
+  attn__context_run(context, attn__min(job->plan->strands, tasks), run_strand, job);
 }
 
 void attn__tiled_run(attn_context *context, const attn__problem *problem, const attn__plan *plan,
                      void *scratch) {
   if (plan->empty) {
-    write_unseeing(problem);
+    attn__finish_unseeing(problem);
     return;
   }
   tiled_job job = {.problem = problem,
@@ -475,5 +453,6 @@ void attn__tiled_run(attn_context *context, const attn__problem *problem, const 
                    .kernels = context->kernels,
                    .engine = &context->engine,
                    .scratch = scratch};
-  attn__context_run(context, plan->strands, run_strand, &job);
+  run_tasks(context, &job, plan->tasks, plan->part.count > 0 ? run_part : run_block);
+  if (plan->part.count > 0) run_tasks(context, &job, plan->part.count / plan->splits, join_parts);
 }

@@ -15,7 +15,8 @@ static guarded random_matrix(int64_t rows, int64_t stride, int64_t width, random
 
 void product_case_pack(product_case *p, const attn__engine *engine) {
   p->product.b = (attn__matrix){p->b.data, p->rows_b.stride, 0};
-  if (engine->panel) p->product.b = attn__product_pack(engine, &p->rows_b, p->packed.data);
+  if (engine->panel)
+    p->product.b = attn__product_pack(engine, &attn__kernels_reference, &p->rows_b, p->packed.data);
 }
 
 product_case product_case_make(const attn__engine *engine, const int64_t size[3], int32_t accumulate,

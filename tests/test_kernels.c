@@ -317,6 +317,31 @@ static void check_transpose(const attn__kernels *kernels, int64_t rows, int64_t 
              (long)wrong);
 }
 
+static void check_copy(const attn__kernels *kernels, int64_t rows, int64_t cols, guard_side side) {
+  const int64_t in_stride = cols + 1, out_stride = cols + 2;
+  guarded in = guarded_make((rows - 1) * in_stride + cols, side);
+  guarded out = guarded_make((rows - 1) * out_stride + cols, side);
+  for (int64_t n = 0; n < (rows - 1) * in_stride + cols; n++) in.data[n] = (float)n;
+  for (int64_t n = 0; n < (rows - 1) * out_stride + cols; n++) out.data[n] = -1;
+  kernels->copy(rows, cols, in.data, in_stride, out.data, out_stride);
+  for (int64_t n = 0; n < (rows - 1) * out_stride + cols; n++) {
+    const int64_t r = n / out_stride, c = n % out_stride;
+    assert_true(out.data[n] == (c < cols ? (float)(r * in_stride + c) : -1));
+  }
+  guarded_free(&in);
+  guarded_free(&out);
+}
+
+static void test_copy(void **state) {
+  (void)state;
+  const attn__kernels *tables[MOST_TABLES];
+  const int count = tables_here(tables);
+  for (int t = 0; t < count; t++)
+    for (int side = GUARD_BEFORE; side <= GUARD_AFTER; side++)
+      for (int64_t rows = 1; rows <= 3; rows++)
+        for (int64_t cols = 1; cols <= 70; cols++) check_copy(tables[t], rows, cols, (guard_side)side);
+}
+
 static void test_transpose(void **state) {
   (void)state;
   const attn__kernels *tables[MOST_TABLES];
@@ -352,21 +377,14 @@ static void test_avx512_has_the_bits_of_avx2(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_row_max),
-      cmocka_unit_test(test_row_max_of_infinities),
-      cmocka_unit_test(test_scale),
-      cmocka_unit_test(test_divide),
-      cmocka_unit_test(test_exp_sum),
-      cmocka_unit_test(test_exp_specials),
-      cmocka_unit_test(test_softcap),
-      cmocka_unit_test(test_softcap_specials),
-      cmocka_unit_test(test_add_bias),
-      cmocka_unit_test(test_add_distance),
-      cmocka_unit_test(test_mask),
-      cmocka_unit_test(test_additive),
-      cmocka_unit_test(test_all_finite),
-      cmocka_unit_test(test_transpose),
-      cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
+      cmocka_unit_test(test_row_max),    cmocka_unit_test(test_row_max_of_infinities),
+      cmocka_unit_test(test_scale),      cmocka_unit_test(test_divide),
+      cmocka_unit_test(test_exp_sum),    cmocka_unit_test(test_exp_specials),
+      cmocka_unit_test(test_softcap),    cmocka_unit_test(test_softcap_specials),
+      cmocka_unit_test(test_add_bias),   cmocka_unit_test(test_add_distance),
+      cmocka_unit_test(test_mask),       cmocka_unit_test(test_additive),
+      cmocka_unit_test(test_all_finite), cmocka_unit_test(test_copy),
+      cmocka_unit_test(test_transpose),  cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
   };
   const attn__kernels *tables[MOST_TABLES];
   const int count = tables_here(tables);

@@ -82,8 +82,9 @@ static void check_values(const tensor *t, const attn__problem *problem, const at
   float buffer[LEN * (DIM + 16)];
   for (size_t n = 0; n < COUNT_OF(engines); n++) {
     const attn__engine *engine = &engines[n];
-    check_matrix(t, tile, engine, attn__kv_values(problem, engine, tile, buffer));
-    check_matrix(t, tile, engine, attn__kv_values_cleared(problem, engine, tile, buffer));
+    check_matrix(t, tile, engine, attn__kv_values(problem, engine, &attn__kernels_reference, tile, buffer));
+    check_matrix(t, tile, engine,
+                 attn__kv_values_cleared(problem, engine, &attn__kernels_reference, tile, buffer));
   }
 }
 
@@ -98,7 +99,8 @@ static void test_huge_row_stride(void **state) {
   float rows[2][DIM], buffer[2 * (DIM + 16)];
   memset(rows, 0, sizeof rows);
   attn__problem problem = {.dim_v = DIM, .value = {rows[0], {0, 0, (int64_t)1 << 40}}};
-  const attn__matrix one = attn__kv_values(&problem, &engines[0], &(attn__kv_tile){0, 0, 0, 1}, buffer);
+  const attn__matrix one = attn__kv_values(&problem, &engines[0], &attn__kernels_reference,
+                                           &(attn__kv_tile){0, 0, 0, 1}, buffer);
   assert_true(one.stride <= INT32_MAX);
 }
 
@@ -119,7 +121,8 @@ static void test_not_finite_values(void **state) {
     assert_int_equal(attn__kv_values_finite(&problem, &attn__kernels_reference, &tile), !inside);
     for (size_t n = 0; n < COUNT_OF(engines); n++) {
       const float found = *number;
-      const attn__matrix cleared = attn__kv_values_cleared(&problem, &engines[n], &tile, buffer);
+      const attn__matrix cleared =
+          attn__kv_values_cleared(&problem, &engines[n], &attn__kernels_reference, &tile, buffer);
       *number = inside ? 0 : before;
       check_matrix(&t, &tile, &engines[n], cleared);
       *number = found;

@@ -43,7 +43,7 @@ static attn__problem random_problem(random_source *source) {
 static void check_scratch(const attn__plan *plan, const attn__problem *problem,
                           const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
-  const int64_t size = sizeof(float);
+  const int64_t size = sizeof(float), total = plan->splits > 1 && plan->part.count == 0;
   const struct {
     int64_t begin, bytes;
   } pieces[] = {
@@ -54,6 +54,9 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
       {plan->scratch.values, attn__product_floats(engine, plan->tile_k, problem->dim_v) * size},
       {plan->scratch.maxima, rows * size},
       {plan->scratch.sums, rows * (int64_t)sizeof(double)},
+      {plan->scratch.total_outputs, total * rows * problem->dim_v * size},
+      {plan->scratch.total_maxima, total * rows * size},
+      {plan->scratch.total_sums, total * rows * (int64_t)sizeof(double)},
   };
   for (size_t a = 0; a < COUNT_OF(pieces); a++) {
     assert_int_equal(pieces[a].begin % ATTN_CACHE_LINE, 0);
@@ -63,7 +66,8 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
                   pieces[b].begin + pieces[b].bytes <= pieces[a].begin);
   }
   assert_int_equal(plan->scratch.bytes % ATTN_CACHE_LINE, 0);
-  assert_int_equal(attn__plan_scratch(plan), (uint64_t)(plan->strands * plan->scratch.bytes));
+  assert_int_equal(attn__plan_scratch(plan),
+                   (uint64_t)(plan->strands * plan->scratch.bytes + plan->part.count * plan->part.bytes));
 }
 
 static void check_cover(const attn__plan *plan, const attn__problem *problem, int64_t threads) {
@@ -76,7 +80,11 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
   assert_true(plan->tile_heads == 1 || plan->tile_q == problem->len_q);
   assert_true(plan->block_tiles >= 1 && plan->block_tiles <= ATTN__PLAN_BLOCK_TILES);
   assert_int_equal(plan->blocks, attn__divide_up(tiles, plan->block_tiles));
-  assert_int_equal(plan->tasks, problem->batch * problem->heads_kv * plan->blocks);
+  const int64_t groups = problem->batch * problem->heads_kv;
+  assert_int_equal(plan->tasks, plan->part.count ? groups * plan->splits : groups * plan->blocks);
+  assert_true(plan->splits >= 1 && (plan->splits == 1 || tiles == 1));
+  assert_true(plan->splits == 1 || plan->split_k % plan->tile_k == 0);
+  assert_true(plan->split_k >= attn__divide_up(problem->len_k, plan->splits));
   assert_true(plan->strands >= 1 && plan->strands <= threads && plan->strands <= plan->tasks);
 }
 
@@ -97,6 +105,8 @@ static void check_plan(const attn__problem *problem, const attn__engine *engine)
     assert_int_equal(plan.tile_q, one.tile_q);
     assert_int_equal(plan.tile_heads, one.tile_heads);
     assert_int_equal(plan.tile_k, one.tile_k);
+    assert_int_equal(plan.direct, one.direct);
+    assert_int_equal(plan.split_k, one.split_k);
   }
 }
 
@@ -127,6 +137,8 @@ static void test_tiles_depend_on_the_shape_of_a_head_group(void **state) {
     assert_int_equal(a.tile_q, b.tile_q);
     assert_int_equal(a.tile_heads, b.tile_heads);
     assert_int_equal(a.tile_k, b.tile_k);
+    assert_int_equal(a.direct, b.direct);
+    assert_int_equal(a.split_k, b.split_k);
     support_round_ends();
   }
 }

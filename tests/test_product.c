@@ -112,6 +112,57 @@ static void test_nan_stays_in_its_row_and_column(void **state) {
   for_each_engine(check_nan_stays);
 }
 
+/* A table's product of few rows as an engine of its own. */
+static attn__engine few_engine(const attn__kernels *kernels, void (*multiply)(const attn__product *)) {
+  attn__engine engine = attn__product_builtin(kernels);
+  engine.panel = 0;
+  engine.multiply = multiply;
+  return engine;
+}
+
+static int64_t count_wrong_in_place(const attn__kernels *kernels, const int64_t size[3], int32_t accumulate,
+                                    random_source *source) {
+  const attn__engine engine = few_engine(kernels, kernels->multiply_in_place);
+  product_case p = product_case_make(&engine, size, accumulate, source);
+  const int64_t wrong = product_case_count_wrong(&p, &engine);
+  product_case_free(&p);
+  return wrong;
+}
+
+/* b goes in transposed, with gaps after its rows. */
+static int64_t count_wrong_transposed(const attn__kernels *kernels, const int64_t size[3],
+                                      random_source *source) {
+  const attn__engine engine = few_engine(kernels, kernels->multiply_transposed);
+  product_case p = product_case_make(&engine, size, 0, source);
+  const int64_t cols = size[1], inner = size[2], stride = inner + random_between(source, 0, 3);
+  guarded turned = guarded_make((cols - 1) * stride + inner, GUARD_AFTER);
+  for (int64_t j = 0; j < cols; j++)
+    for (int64_t k = 0; k < inner; k++) turned.data[j * stride + k] = p.b.data[k * p.rows_b.stride + j];
+  p.product.b = (attn__matrix){turned.data, stride, 0};
+  const int64_t wrong = product_case_count_wrong(&p, &engine);
+  guarded_free(&turned);
+  product_case_free(&p);
+  return wrong;
+}
+
+static void check_few(const attn__kernels *kernels) {
+  random_source source = random_seeded(support_seed());
+  for (int64_t rows = 1; rows <= kernels->few; rows++)
+    for (int64_t cols = 1; cols <= 37; cols += 1 + cols / 10)
+      for (int64_t inner = 1; inner <= 70; inner += 1 + inner / 5) {
+        const int64_t size[3] = {rows, cols, inner};
+        assert_int_equal(count_wrong_in_place(kernels, size, (int32_t)(cols % 2), &source), 0);
+        assert_int_equal(count_wrong_transposed(kernels, size, &source), 0);
+      }
+}
+
+static void test_few_rows(void **state) {
+  (void)state;
+  const attn__kernels *tables[MOST_TABLES];
+  const int table_count = tables_here(tables);
+  for (int n = 0; n < table_count; n++) check_few(tables[n]);
+}
+
 /* The number in row k and column j of an operand. */
 static float number_at(const attn__engine *engine, attn__matrix matrix, int64_t k, int64_t j) {
   const int64_t panel = engine->panel ? engine->panel : j + 1;
@@ -129,7 +180,7 @@ static void check_packing(const attn__engine *engine) {
   const attn__rows rows[] = {{in.data, WIDTH, COUNT, WIDTH},
                              {in.data + (COUNT - 1) * WIDTH, -WIDTH, COUNT, WIDTH}};
   for (size_t n = 0; n < COUNT_OF(rows); n++) {
-    const attn__matrix matrix = attn__product_pack(engine, &rows[n], out.data);
+    const attn__matrix matrix = attn__product_pack(engine, kernels, &rows[n], out.data);
     const attn__matrix columns = attn__product_pack_transposed(engine, kernels, &rows[n], turned.data);
     for (int64_t r = 0; r < COUNT; r++)
       for (int64_t c = 0; c < WIDTH; c++) {
@@ -161,6 +212,7 @@ int main(void) {
       cmocka_unit_test_teardown(test_random_sizes, support_print_seed),
       cmocka_unit_test(test_overwriting_nan),
       cmocka_unit_test(test_nan_stays_in_its_row_and_column),
+      cmocka_unit_test(test_few_rows),
       cmocka_unit_test(test_packing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

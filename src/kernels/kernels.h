@@ -40,10 +40,16 @@ typedef struct attn__product {
 typedef struct attn__kernels {
   const char *name; /* "reference", "avx2", ... */
 
-  /* The product. A panel of b has panel columns, all of which can be read, those past cols too; rows are
+  /* The product. A panel of b has panel columns, a multiple of 16, all of which can be read, those past cols too; rows are
    * taken slab at a time, so a multiple of it is fastest. The bits of a number of c depend on inner alone. */
   int64_t panel, slab;
   void (*multiply)(const attn__product *product);
+
+  /* The products of few rows, up to few: b is one panel where it stands, and each number of it is read from
+   * memory once. b transposed: cols rows of inner numbers, and c is overwritten. */
+  int64_t few;
+  void (*multiply_transposed)(const attn__product *product);
+  void (*multiply_in_place)(const attn__product *product);
 
   /* The largest of x[0..count), -infinity if there is none; which of NaN and a number wins is open. */
   float (*row_max)(int64_t count, const float *x);
@@ -75,6 +81,10 @@ typedef struct attn__kernels {
 
   /* 1 if every x[j] is finite, else 0. */
   int32_t (*all_finite)(int64_t count, const float *x);
+
+  /* out[r * out_stride + c] = in[r * in_stride + c], r in [0, rows), c in [0, cols). */
+  void (*copy)(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
+               int64_t out_stride);
 
   /* out[c * out_stride + r] = in[r * in_stride + c], r in [0, rows), c in [0, cols). */
   void (*transpose)(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,

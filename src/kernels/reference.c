@@ -5,7 +5,7 @@
 #include "kernels/kernels.h"
 #include "kernels/loops.h"
 
-enum { PANEL = 8, SLAB = 4 };
+enum { PANEL = 16, SLAB = 4 };
 
 static void multiply_row(const attn__product *p, int64_t row, int64_t col) {
   const float *a = p->a + row * p->stride_a, *b = p->b.data + col / PANEL * p->b.step;
@@ -20,6 +20,27 @@ static void multiply_row(const attn__product *p, int64_t row, int64_t col) {
 static void multiply(const attn__product *p) {
   for (int64_t col = 0; col < p->cols; col += PANEL)
     for (int64_t row = 0; row < p->rows; row++) multiply_row(p, row, col);
+}
+
+static void multiply_transposed(const attn__product *p) {
+  for (int64_t row = 0; row < p->rows; row++)
+    for (int64_t col = 0; col < p->cols; col++) {
+      const float *a = p->a + row * p->stride_a, *b = p->b.data + col * p->b.stride;
+      double sum = 0;
+      for (int64_t k = 0; k < p->inner; k++) sum += (double)a[k] * (double)b[k];
+      p->c[row * p->stride_c + col] = (float)sum;
+    }
+}
+
+static void multiply_in_place(const attn__product *p) {
+  for (int64_t row = 0; row < p->rows; row++)
+    for (int64_t col = 0; col < p->cols; col++) {
+      const float *a = p->a + row * p->stride_a, *b = p->b.data + col;
+      float *c = p->c + row * p->stride_c + col;
+      double sum = p->accumulate ? (double)*c : 0;
+      for (int64_t k = 0; k < p->inner; k++) sum += (double)a[k] * (double)b[k * p->b.stride];
+      *c = (float)sum;
+    }
 }
 
 static float row_max(int64_t count, const float *x) {
@@ -68,6 +89,12 @@ static int32_t all_finite(int64_t count, const float *x) {
   return 1;
 }
 
+static void copy(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
+                 int64_t out_stride) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t c = 0; c < cols; c++) out[r * out_stride + c] = in[r * in_stride + c];
+}
+
 static void transpose(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
                       int64_t out_stride) {
   for (int64_t r = 0; r < rows; r++)
@@ -79,6 +106,9 @@ const attn__kernels attn__kernels_reference = {
     .panel = PANEL,
     .slab = SLAB,
     .multiply = multiply,
+    .few = 8,
+    .multiply_transposed = multiply_transposed,
+    .multiply_in_place = multiply_in_place,
     .row_max = row_max,
     .exp_sum = exp_sum,
     .scale = scale,
@@ -89,5 +119,6 @@ const attn__kernels attn__kernels_reference = {
     .add_distance = add_distance,
     .mask = mask,
     .all_finite = all_finite,
+    .copy = copy,
     .transpose = transpose,
 };

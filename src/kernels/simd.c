@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "kernels/few.h"
 #include "kernels/kernels.h"
 #include "kernels/loops.h"
 #include "kernels/multiply.h"
@@ -146,6 +147,15 @@ static int32_t all_finite(int64_t count, const float *x) {
   return vec_sum(sum) == 0;
 }
 
+static void copy(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
+                 int64_t out_stride) {
+  for (int64_t r = 0; r < rows; r++, in += in_stride, out += out_stride) {
+    int64_t c = 0;
+    for (; c + VEC_WIDTH <= cols; c += VEC_WIDTH) vec_store(out + c, vec_load(in + c));
+    if (c < cols) vec_store_part(out + c, cols - c, vec_load_part(in + c, cols - c, vec_set(0)));
+  }
+}
+
 static void transpose_part(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
                            int64_t out_stride) {
   for (int64_t c = 0; c < cols; c++)
@@ -174,6 +184,9 @@ const attn__kernels TABLE(ATTN_SIMD_ISA) = {
     .panel = MULTIPLY_PANEL,
     .slab = MULTIPLY_SLAB,
     .multiply = multiply,
+    .few = FEW_ROWS,
+    .multiply_transposed = multiply_transposed,
+    .multiply_in_place = multiply_in_place,
     .row_max = row_max,
     .exp_sum = exp_sum,
     .scale = scale,
@@ -184,5 +197,6 @@ const attn__kernels TABLE(ATTN_SIMD_ISA) = {
     .add_distance = add_distance,
     .mask = mask,
     .all_finite = all_finite,
+    .copy = copy,
     .transpose = transpose,
 };

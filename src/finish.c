@@ -1,0 +1,145 @@
+/* finish.c - from the states of rows to results.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "finish.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base.h"
+
+/* Where row r is in the output, whose sequences may be packed. */
+static float *output_row(const attn__problem *problem, const attn__tile *tile, int64_t r) {
+  return attn__output_row(&problem->output, tile->sequence.batch_q, attn__tile_head(tile, r),
+                          tile->sequence.first_q + attn__tile_query(tile, r));
+}
+
+static void fill_zero(float *out, int64_t count) {
+  memset(out, 0, (size_t)count * sizeof *out);
+}
+
+static void fill_hidden(float *out, int64_t count) {
+  for (int64_t j = 0; j < count; j++) out[j] = -INFINITY;
+}
+
+/* Residual, norm, gain and shift, once the output is written. */
+static void finish_output(const attn__problem *problem, const attn__tile *tile, int64_t r) {
+  if (!problem->norm.active || attn__tile_padding(tile, r)) return;
+  const float *residual = NULL;
+  if (problem->residual.data)
+    residual = attn__input_row(&problem->residual, tile->sequence.batch_q, attn__tile_head(tile, r),
+                               tile->sequence.first_q + attn__tile_query(tile, r));
+  attn__norm_row(&problem->norm, problem->dim_v, residual, output_row(problem, tile, r));
+}
+
+/* A row's output, weights and LSE where it sees no key. Packed sequences have no output past their length. */
+static void write_unseeing_row(const attn__problem *problem, const attn__tile *tile, int64_t r) {
+  const float *sinks = attn__tile_padding(tile, r) ? NULL : problem->sinks;
+  if (!problem->starts_q || !attn__tile_padding(tile, r))
+    fill_zero(output_row(problem, tile, r), problem->dim_v);
+  finish_output(problem, tile, r);
+  if (problem->weights.data) fill_zero(attn__tile_result(tile, &problem->weights, r), problem->len_k);
+  if (problem->lse.data)
+    *attn__tile_result(tile, &problem->lse, r) = sinks ? sinks[attn__tile_head(tile, r)] : -INFINITY;
+}
+
+/* The scores of keys that no query of the tile sees. */
+static void write_unseen_scores(const attn__problem *problem, const attn__tile *tile, int64_t r) {
+  if (!problem->scores.data) return;
+  float *scores = attn__tile_result(tile, &problem->scores, r);
+  fill_hidden(scores, tile->visible.begin);
+  fill_hidden(scores + tile->visible.end, problem->len_k - tile->visible.end);
+}
+
+/* A NaN makes a row's visible weights NaN; masked ones are 0 all the same. */
+static void clear_masked(const attn__problem *problem, const attn__tile *tile, int64_t r, float *weights) {
+  for (int64_t j = tile->visible.begin; j < tile->visible.end; j++)
+    if (!attn__score_sees(problem, tile->b, attn__tile_head(tile, r), attn__tile_query(tile, r), j))
+      weights[j] = 0;
+}
+
+/* The weights of a row: its kept scores, made exp(score - max) / sum. */
+static void finish_weights(const attn__problem *problem, const attn__kernels *kernels,
+                           const attn__tile *tile, int64_t r, float sum) {
+  const int64_t begin = tile->visible.begin, end = tile->visible.end;
+  float *weights = attn__tile_result(tile, &problem->weights, r);
+  fill_zero(weights, begin);
+  kernels->exp_sum(end - begin, weights + begin, attn__tile_shift(tile->state.maxima[r]), weights + begin);
+  kernels->divide(end - begin, weights + begin, sum, weights + begin);
+  fill_zero(weights + end, problem->len_k - end);
+  const attn__score_tile row = {.scores = weights + begin,
+                                .b = tile->b,
+                                .first_head = attn__tile_head(tile, r),
+                                .heads = 1,
+                                .first_query = attn__tile_query(tile, r),
+                                .queries = 1,
+                                .first_key = begin,
+                                .keys = end - begin};
+  attn__score_weigh(problem, kernels, &row);
+  if (isnan(sum)) clear_masked(problem, tile, r, weights);
+}
+
+/* Divides by the sum, which a sink joins, and writes a row's results. The sum of exp(score - max) is 0 only
+ * where no key was seen, else at least 1. */
+static void finish_row(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile,
+                       int64_t r) {
+  double sum = tile->state.sums[r], max = tile->state.maxima[r], lse = max + log(sum);
+  if (sum == 0) {
+    write_unseeing_row(problem, tile, r);
+    return;
+  }
+  if (problem->sinks) {
+    const double sink = problem->sinks[attn__tile_head(tile, r)];
+    sum += exp(sink - max);
+    lse = fmax(lse, sink) + log1p(exp(-fabs(lse - sink)));
+  }
+  kernels->divide(problem->dim_v, tile->state.outputs + r * problem->dim_v, (float)sum,
+                  output_row(problem, tile, r));
+  finish_output(problem, tile, r);
+  if (problem->weights.data) finish_weights(problem, kernels, tile, r, (float)sum);
+  if (problem->lse.data) *attn__tile_result(tile, &problem->lse, r) = (float)lse;
+}
+
+void attn__finish_tile(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile) {
+  for (int64_t r = 0; r < tile->rows; r++) {
+    write_unseen_scores(problem, tile, r);
+    finish_row(problem, kernels, tile, r);
+  }
+}
+
+static void copy_row(const attn__state *into, const attn__state *from, int64_t r, int64_t dim_v) {
+  into->maxima[r] = from->maxima[r];
+  into->sums[r] = from->sums[r];
+  memcpy(into->outputs + r * dim_v, from->outputs + r * dim_v, (size_t)dim_v * sizeof(float));
+}
+
+static void join_row(const attn__state *into, const attn__state *from, int64_t r, int64_t dim_v) {
+  const float max = fmaxf(into->maxima[r], from->maxima[r]);
+  const double factor = exp((double)into->maxima[r] - (double)max);
+  const double other = exp((double)from->maxima[r] - (double)max);
+  float *output = into->outputs + r * dim_v;
+  const float *added = from->outputs + r * dim_v;
+  for (int64_t d = 0; d < dim_v; d++) output[d] = output[d] * (float)factor + added[d] * (float)other;
+  into->maxima[r] = max;
+  into->sums[r] = into->sums[r] * factor + from->sums[r] * other;
+}
+
+void attn__finish_join(const attn__state *into, const attn__state *from, int64_t rows, int64_t dim_v) {
+  for (int64_t r = 0; r < rows; r++)
+    if (into->sums[r] == 0)
+      copy_row(into, from, r, dim_v);
+    else if (from->sums[r] != 0)
+      join_row(into, from, r, dim_v);
+}
+
+void attn__finish_unseeing(const attn__problem *problem) {
+  if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return;
+  for (int64_t b = 0; b < problem->batch; b++)
+    for (int64_t h = 0; h < problem->heads_q; h++) {
+      attn__tile head = {
+          .sequence = attn__sequence_of(problem, b), .b = b, .first_head = h, .queries = problem->len_q};
+      for (int64_t i = 0; i < problem->len_q; i++) {
+        write_unseeing_row(problem, &head, i);
+        write_unseen_scores(problem, &head, i);
+      }
+    }
+}

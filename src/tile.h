@@ -1,0 +1,52 @@
+/* tile.h - a tile of query rows and what is known of each row so far.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_TILE_H
+#define ATTN_TILE_H
+
+#include <math.h>
+
+#include "problem.h"
+#include "score.h"
+
+/* The running softmax of some rows: of each the largest score so far, the sum of exp(score - largest), and
+ * the output multiplied by that sum, which holds nothing yet where the sum is 0. */
+typedef struct attn__state {
+  float *outputs; /* rows x dim_v */
+  float *maxima;
+  double *sums;
+} attn__state;
+
+/* What is subtracted from the scores of a row whose largest so far is max: nothing where none was seen. */
+static inline float attn__tile_shift(float max) {
+  return max == -INFINITY ? 0 : max;
+}
+
+/* Row r is query first_query + r % queries of head first_head + r / queries. */
+typedef struct attn__tile {
+  attn__sequence sequence;
+  int64_t b, first_head, heads, first_query, queries, rows;
+  attn__key_range visible;
+  float *scaled; /* rows x dim */
+  attn__state state;
+  int32_t started; /* the outputs of the state hold something */
+} attn__tile;
+
+static inline int64_t attn__tile_head(const attn__tile *tile, int64_t r) {
+  return tile->first_head + r / tile->queries;
+}
+
+static inline int64_t attn__tile_query(const attn__tile *tile, int64_t r) {
+  return tile->first_query + r % tile->queries;
+}
+
+/* 1 if row r stands for no query: it is past the length of its sequence. */
+static inline int32_t attn__tile_padding(const attn__tile *tile, int64_t r) {
+  return attn__tile_query(tile, r) >= tile->sequence.len_q;
+}
+
+/* Where row r is in the weights, the scores or the LSE. */
+static inline float *attn__tile_result(const attn__tile *tile, const attn__output *output, int64_t r) {
+  return attn__output_row(output, tile->b, attn__tile_head(tile, r), attn__tile_query(tile, r));
+}
+
+#endif

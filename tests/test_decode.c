@@ -1,0 +1,113 @@
+/* test_decode.c - few queries and long keys: in place, split and joined, against the formulas, and with the
+ * same bits whoever takes the splits.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "case.h"
+
+static const double tolerance = 4e-6;
+
+static case_spec random_spec(random_source *source) {
+  const int64_t longest[] = {3, 300, 4097, 9000};
+  case_spec spec = {.batch = random_between(source, 1, 3),
+                    .heads_kv = random_between(source, 1, 3),
+                    .len_q = random_between(source, 1, 3),
+                    .len_k = random_between(source, 1, longest[random_between(source, 0, 3)]),
+                    .dim = random_between(source, 1, 130),
+                    .dim_v = random_between(source, 1, 130),
+                    .causal = random_once_in(source, 2),
+                    .weights = random_once_in(source, 3),
+                    .lse = random_once_in(source, 2),
+                    .key_layout = (tensor_layout)random_between(source, 0, LAYOUT_INPUTS - 1),
+                    .value_layout = (tensor_layout)random_between(source, 0, LAYOUT_INPUTS - 1)};
+  spec.heads_q = spec.heads_kv * random_between(source, 1, 4);
+  if (spec.causal) spec.causal_offset = random_between(source, -2, spec.len_k);
+  return spec;
+}
+
+/* One thread goes through the splits of a head group in turn; several take them as they come. */
+static void check_round(random_source *source, attn_context *const contexts[2]) {
+  attention_case one, several;
+  const case_spec spec = random_spec(source);
+  random_source again = *source;
+  case_open(&one, &spec, source);
+  case_open(&several, &spec, &again);
+  case_run(&one, contexts[0]);
+  case_run(&several, contexts[1]);
+  case_check(&one, tolerance);
+  case_assert_same_bits(&one, &several);
+  case_close(&one);
+  case_close(&several);
+}
+
+static void test_random_calls(void **state) {
+  (void)state;
+  const int64_t rounds = support_rounds(150);
+  attn_context *contexts[2] = {context_with_threads(1), context_with_threads(8)};
+  for (int64_t round = 0; round < rounds; round++) {
+    random_source source = random_seeded(support_seed() + (uint64_t)round);
+    support_round_begins(round);
+    check_round(&source, contexts);
+    support_round_ends();
+  }
+  attn_destroy(contexts[0]);
+  attn_destroy(contexts[1]);
+}
+
+/* A batch entry has the same bits alone, where its splits are parts, and among many, where they are not. */
+static void test_batch_entry_alone(void **state) {
+  (void)state;
+  case_spec spec = {
+      .batch = 40, .heads_q = 4, .heads_kv = 1, .len_q = 2, .len_k = 8500, .dim = 8, .lse = 1};
+  attention_case all, alone;
+  attn_context *context = context_with_threads(2);
+  random_source source = random_seeded(support_seed());
+  case_open(&all, &spec, &source);
+  case_run(&all, context);
+  spec.batch = 1;
+  case_open(&alone, &spec, &source);
+  for (int64_t b = 0; b < all.args.batch; b += 13) {
+    alone.args.query = tensor_row(&all.query, b, 0, 0);
+    alone.args.key = tensor_row(&all.key, b, 0, 0);
+    alone.args.value = tensor_row(&all.value, b, 0, 0);
+    case_run(&alone, context);
+    for (int64_t h = 0; h < spec.heads_q; h++)
+      for (int64_t i = 0; i < spec.len_q; i++)
+        assert_int_equal(
+            count_different(spec.dim, tensor_row(&alone.output, 0, h, i), tensor_row(&all.output, b, h, i)),
+            0);
+  }
+  case_close(&all);
+  case_close(&alone);
+  attn_destroy(context);
+}
+
+/* Keys far apart in size: each split's largest score is another one. */
+static void test_the_largest_score_moves(void **state) {
+  (void)state;
+  const case_spec spec = {
+      .batch = 1, .heads_q = 3, .len_q = 2, .len_k = 13000, .dim = 4, .has_scale = 1, .scale = 1, .lse = 1};
+  attention_case c;
+  attn_context *context = context_with_threads(2);
+  random_source source = random_seeded(support_seed());
+  case_open(&c, &spec, &source);
+  for (int64_t h = 0; h < spec.heads_q; h++)
+    for (int64_t j = 0; j < spec.len_k; j++) {
+      float *key = tensor_row(&c.key, 0, h, j);
+      for (int64_t d = 0; d < spec.dim; d++) key[d] = d == 0 ? (float)((h - 1) * (j / 100)) : 0;
+    }
+  for (int64_t h = 0; h < spec.heads_q; h++)
+    for (int64_t i = 0; i < spec.len_q; i++) tensor_row(&c.query, 0, h, i)[0] = (float)(i + 1);
+  case_run(&c, context);
+  case_check(&c, tolerance);
+  case_close(&c);
+  attn_destroy(context);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_teardown(test_random_calls, support_print_seed),
+      cmocka_unit_test(test_batch_entry_alone),
+      cmocka_unit_test(test_the_largest_score_moves),
+  };
+  const int skipped = support_skip_missing_isa();
+  return skipped ? skipped : cmocka_run_group_tests(tests, NULL, NULL);
+}
