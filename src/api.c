@@ -129,6 +129,7 @@ static int32_t end(attn_context *context, int32_t status) {
 /* What a call on these arguments needs beyond them. */
 static uint64_t scratch_bytes(const attn_context *context, const attn__problem *problem,
                               const attn__plan *plan) {
+  if (plan->empty) return 0;
   return attn__plan_scratch(plan) + attn__local_scratch(context, problem);
 }
 
@@ -184,23 +185,45 @@ int32_t attn_local(attn_context *context, const attn_args *args) {
   return end(context, run(context, &problem));
 }
 
+/* How a layer will be computed. */
+typedef struct layer_plan {
+  attn__plan attention;
+  attn__self_layout scratch; /* of a layer without rows: of 0 bytes */
+} layer_plan;
+
+/* From the caller's layer to a plan. */
+static int32_t plan_layer(attn_context *context, const attn_self_args *args, attn__self_problem *self,
+                          layer_plan *plan) {
+  const attn__check check = {context->error};
+  *plan = (layer_plan){.attention = {.empty = 1}};
+  if (!attn__resolve_self(&check, args, self)) return 0;
+  const attn__problem *attention = &self->attention;
+  if (attention->batch == 0 || attention->len_q == 0) return 1;
+  const int64_t strands = attn__context_strands(context);
+  plan->attention = attn__plan_make(attention, &context->engine, strands);
+  uint64_t steps = scratch_bytes(context, attention, &plan->attention);
+  if (steps < attn__linear_scratch(strands)) steps = attn__linear_scratch(strands);
+  return attn__self_lay_out(self, steps, &plan->scratch) ||
+         attn__check_fail(
+             &check,
+             "attention: expected queries, keys and values that memory can hold, got batch %" PRId64
+             ", len_q %" PRId64 ", heads_q %" PRId64 ", heads_kv %" PRId64,
+             attention->batch, attention->len_q, attention->heads_q, attention->heads_kv);
+}
+
 int32_t attn_self(attn_context *context, const attn_self_args *args) {
   int32_t status = begin(context);
   if (status != ATTN_OK) return status;
-  const attn__check check = {context->error};
   attn__self_problem self;
-  if (!attn__resolve_self(&check, args, &self)) return end(context, ATTN_ERROR_ARGUMENT);
-  if (self.attention.batch == 0 || self.attention.len_q == 0) return end(context, ATTN_OK);
-  const int64_t strands = attn__context_strands(context);
-  const attn__plan plan = attn__plan_make(&self.attention, &context->engine, strands);
-  uint64_t steps = scratch_bytes(context, &self.attention, &plan);
-  if (steps < attn__linear_scratch(strands)) steps = attn__linear_scratch(strands);
-  const attn__self_layout layout = attn__self_lay_out(&self, steps);
-  char *scratch = take_scratch(context, (uint64_t)layout.bytes);
+  layer_plan plan;
+  if (!plan_layer(context, args, &self, &plan)) return end(context, ATTN_ERROR_ARGUMENT);
+  const attn__self_layout *layout = &plan.scratch;
+  if (layout->bytes == 0) return end(context, ATTN_OK);
+  char *scratch = take_scratch(context, (uint64_t)layout->bytes);
   if (!scratch) return end(context, ATTN_ERROR_MEMORY);
-  attn__self_project(context, &self, &layout, scratch);
-  attend(context, &self.attention, &plan, scratch + layout.strands);
-  attn__self_finish(context, &self, &layout, scratch);
+  attn__self_project(context, &self, layout, scratch);
+  attend(context, &self.attention, &plan.attention, scratch + layout->strands);
+  attn__self_finish(context, &self, layout, scratch);
   return end(context, ATTN_OK);
 }
 
@@ -214,6 +237,19 @@ static void hand_out(void *out, const void *filled, uint64_t known) {
   memcpy((char *)out + head, (const char *)filled + head, (size < known ? size : known) - head);
 }
 
+/* Tells the caller of a plan that needs so much scratch. */
+static void hand_out_plan(const attn_context *context, const attn__plan *plan, uint64_t scratch,
+                          attn_plan *out) {
+  const attn_plan filled = (attn_plan){.scratch_bytes = scratch,
+                                       .threads = attn__max(plan->strands, 1),
+                                       .tasks = plan->tasks,
+                                       .tile_q = plan->tile_q * plan->tile_heads,
+                                       .tile_k = plan->tile_k,
+                                       .path = plan->empty ? "empty" : "tiled",
+                                       .engine = context->engine.name};
+  hand_out(out, &filled, sizeof filled);
+}
+
 int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *out) {
   int32_t status = begin(context);
   if (status != ATTN_OK) return status;
@@ -222,14 +258,19 @@ int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *ou
   if (!attn__check_results(&check, "plan", out, sizeof *out) || !attn__resolve_args(&check, args, &problem))
     return end(context, ATTN_ERROR_ARGUMENT);
   const attn__plan plan = attn__plan_make(&problem, &context->engine, attn__context_strands(context));
-  const attn_plan filled = (attn_plan){.scratch_bytes = scratch_bytes(context, &problem, &plan),
-                                       .threads = attn__max(plan.strands, 1),
-                                       .tasks = plan.tasks,
-                                       .tile_q = plan.tile_q * plan.tile_heads,
-                                       .tile_k = plan.tile_k,
-                                       .path = plan.empty ? "empty" : "tiled",
-                                       .engine = context->engine.name};
-  hand_out(out, &filled, sizeof filled);
+  hand_out_plan(context, &plan, scratch_bytes(context, &problem, &plan), out);
+  return end(context, ATTN_OK);
+}
+
+int32_t attn_explain_self(attn_context *context, const attn_self_args *args, attn_plan *out) {
+  int32_t status = begin(context);
+  if (status != ATTN_OK) return status;
+  const attn__check check = {context->error};
+  attn__self_problem self;
+  layer_plan plan;
+  if (!attn__check_results(&check, "plan", out, sizeof *out) || !plan_layer(context, args, &self, &plan))
+    return end(context, ATTN_ERROR_ARGUMENT);
+  hand_out_plan(context, &plan.attention, (uint64_t)plan.scratch.bytes, out);
   return end(context, ATTN_OK);
 }
 

@@ -25,23 +25,26 @@ static int64_t width_heads(const attn__self_problem *problem) {
   return problem->attention.heads_q * problem->attention.dim_v;
 }
 
-/* Appends a piece; returns where it begins. */
-static int64_t append(int64_t *bytes, int64_t size) {
-  const int64_t begin = *bytes;
-  *bytes += attn__round_up(size, ATTN_CACHE_LINE);
-  return begin;
+/* Appends a piece of so many bytes for each of rows, and sets where it begins; 0 if that cannot be counted. */
+static int32_t append(int64_t *bytes, int64_t rows, int64_t row_bytes, int64_t *begin) {
+  int64_t size;
+  *begin = *bytes;
+  return attn__multiply(rows, row_bytes, &size) && size <= INT64_MAX - ATTN_CACHE_LINE &&
+         attn__add(*bytes, attn__round_up(size, ATTN_CACHE_LINE), bytes);
 }
 
-attn__self_layout attn__self_lay_out(const attn__self_problem *problem, uint64_t strands_bytes) {
-  const int64_t row = problem->attention.batch * problem->attention.len_q * (int64_t)sizeof(float);
-  attn__self_layout layout = {0};
-  layout.query = append(&layout.bytes, row * width_q(problem));
-  layout.key = append(&layout.bytes, row * width_k(problem));
-  layout.value = append(&layout.bytes, row * width_v(problem));
-  layout.heads = append(&layout.bytes, row * width_heads(problem));
-  layout.lengths = append(&layout.bytes, problem->attention.batch * (int64_t)sizeof(int64_t));
-  layout.strands = append(&layout.bytes, (int64_t)strands_bytes);
-  return layout;
+int32_t attn__self_lay_out(const attn__self_problem *problem, uint64_t strands_bytes,
+                           attn__self_layout *layout) {
+  const int64_t size = sizeof(float), batch = problem->attention.batch;
+  int64_t rows, *bytes = &layout->bytes;
+  *layout = (attn__self_layout){0};
+  return attn__multiply(batch, problem->attention.len_q, &rows) &&
+         append(bytes, rows, size * width_q(problem), &layout->query) &&
+         append(bytes, rows, size * width_k(problem), &layout->key) &&
+         append(bytes, rows, size * width_v(problem), &layout->value) &&
+         append(bytes, rows, size * width_heads(problem), &layout->heads) &&
+         append(bytes, batch, sizeof(int64_t), &layout->lengths) &&
+         append(bytes, 1, (int64_t)strands_bytes, &layout->strands);
 }
 
 /* Rows of (heads, dim) for each query of each batch entry, as an array of (batch, head, row, dim). */

@@ -34,8 +34,9 @@ typedef struct attn__self_layout {
   int64_t bytes;
 } attn__self_layout;
 
-/* The layout, with room at strands for steps of so many bytes. */
-attn__self_layout attn__self_lay_out(const attn__self_problem *problem, uint64_t strands_bytes);
+/* Sets the layout, with room at strands for steps of so many bytes; 0 if its bytes cannot be counted. */
+int32_t attn__self_lay_out(const attn__self_problem *problem, uint64_t strands_bytes,
+                           attn__self_layout *layout);
 
 /* Projects x and rotates: attention's query, key, value and output point into the scratch. */
 void attn__self_project(attn_context *context, attn__self_problem *problem, const attn__self_layout *layout,

@@ -246,6 +246,83 @@ static void test_softmax_allocates_nothing(void **state) {
   assert_balanced(&self);
 }
 
+/* The attention of layers whose arrays are all in the same memory: sizes, and what else needs scratch. */
+static const float zeros[1 << 16];
+static const attn_args layers[] = {
+    {.batch = 1, .heads_q = 1, .len_q = 1, .dim = 2},
+    {.batch = 3, .heads_q = 4, .heads_kv = 2, .len_q = 70, .dim = 8, .dim_v = 6, .causal = 1},
+    {.batch = 1, .heads_q = 8, .len_q = 300, .dim = 32, .score_function = 1, .score_weight = zeros},
+    {.batch = 2,
+     .heads_q = 2,
+     .len_q = 100,
+     .dim = 4,
+     .has_window = 1,
+     .window_left = 3,
+     .predict_matrix = zeros,
+     .predict_vector = zeros,
+     .predict_dim = 9},
+    {.batch = 2, .heads_q = 2, .len_q = 10, .dim = 4, .causal = 1, .offset = -10}, /* sees nothing */
+    {.batch = 2, .heads_q = 2, .len_q = 0, .dim = 4},
+    {.batch = 0, .heads_q = 2, .len_q = 10, .dim = 4},
+};
+
+static attn_self_args layer_of(size_t n, attn_args *attention) {
+  static float output[1 << 16];
+  *attention = layers[n];
+  attention->size = sizeof *attention;
+  attention->len_k = attention->len_q;
+  return (attn_self_args){.size = sizeof(attn_self_args),
+                          .attention = attention,
+                          .dim_model = 16,
+                          .x = zeros,
+                          .output = output,
+                          .weight_qkv = zeros,
+                          .weight_o = zeros,
+                          .rope = ATTN_ROPE_HALF};
+}
+
+static void test_explained_scratch_of_a_layer_is_what_is_allocated(void **state) {
+  (void)state;
+  allocator self;
+  for (size_t n = 0; n < COUNT_OF(layers); n++)
+    for (int32_t threads = 1; threads <= 4; threads++) {
+      const attn_options options = options_of(&self, threads);
+      attn_context *context = create(&options);
+      attn_args attention;
+      const attn_self_args args = layer_of(n, &attention);
+      attn_plan plan = {.size = sizeof plan};
+      const uint64_t before = self.live_bytes;
+      assert_int_equal(attn_explain_self(context, &args, &plan), ATTN_OK);
+      assert_int_equal(self.live_bytes, before);
+      assert_string_equal(plan.path, n < 4 ? "tiled" : "empty");
+      assert_true((plan.scratch_bytes == 0) == (n >= 5));
+      assert_int_equal(attn_self(context, &args), ATTN_OK);
+      assert_int_equal(self.live_bytes - before, plan.scratch_bytes);
+      const int64_t allocations = self.allocations;
+      assert_int_equal(attn_self(context, &args), ATTN_OK);
+      assert_int_equal(self.allocations, allocations);
+      attn_destroy(context);
+    }
+}
+
+static void test_layers_without_memory(void **state) {
+  (void)state;
+  allocator self;
+  const attn_options options = options_of(&self, 2);
+  attn_context *context = create(&options);
+  attn_args attention;
+  const attn_self_args args = layer_of(1, &attention);
+  args.output[0] = 7;
+  self.fail_at = self.allocations;
+  assert_int_equal(attn_self(context, &args), ATTN_ERROR_MEMORY);
+  assert_int_equal(strncmp(attn_last_error(context), "memory: ", 8), 0);
+  assert_true(args.output[0] == 7);
+  assert_int_equal(attn_self(context, &args), ATTN_OK);
+  assert_true(args.output[0] == 0);
+  attn_destroy(context);
+  assert_balanced(&self);
+}
+
 static void test_threads_leave_no_trace(void **state) {
   (void)state;
   const int before = count_threads();
@@ -269,6 +346,8 @@ int main(void) {
       cmocka_unit_test(test_creation_without_memory),
       cmocka_unit_test(test_calls_without_memory),
       cmocka_unit_test(test_softmax_allocates_nothing),
+      cmocka_unit_test(test_explained_scratch_of_a_layer_is_what_is_allocated),
+      cmocka_unit_test(test_layers_without_memory),
       cmocka_unit_test(test_threads_leave_no_trace),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

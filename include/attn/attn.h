@@ -292,7 +292,8 @@ typedef struct attn_self_args {
  *     q = x Wq^T + bq, k = x Wk^T + bk, v = x Wv^T + bv, split into heads; q and k rotated by their position
  *     (RoPE; that of row i is i + offset); attention as attn_global or, with centers, attn_local has it;
  *     then the output projection, residual and norm.
- * Scratch for q, k, v and the heads' outputs grows with N, never with its square.
+ * Scratch for q, k, v and the heads' outputs grows with N, never with its square (see attn_explain_self).
+ * The heads of a row side by side, Hq * max(D, Dv), are at most 2^31 - 1 numbers.
  * Errors: ARGUMENT, MEMORY, BUSY. Thread safety: one call at a time per context.
  * Formulas: Vaswani et al., 2017, section 3.2.2; Su et al., RoFormer, 2021, equation 34. */
 int32_t attn_self(attn_context *context, const attn_self_args *args);
@@ -320,7 +321,7 @@ typedef struct attn_merge_args {
  * Errors: ARGUMENT, BUSY. Thread safety: one call at a time per context. */
 int32_t attn_merge(attn_context *context, const attn_merge_args *args);
 
-/* What attn_global or attn_local would do. Texts are constants of the library. */
+/* What a call would do. Texts are constants of the library. */
 typedef struct attn_plan {
   uint64_t size;          /* sizeof(attn_plan), set by the caller */
   uint64_t scratch_bytes; /* scratch that the call needs, all threads together */
@@ -328,13 +329,17 @@ typedef struct attn_plan {
   int64_t tasks;          /* independent pieces of work */
   int64_t tile_q;         /* query rows of a tile */
   int64_t tile_k;         /* keys of a tile */
-  const char *path;       /* "tiled", or "empty" where there is nothing to multiply */
+  const char *path;       /* "tiled", or "empty" where no query can see a key by its position */
   const char *engine;     /* "blas" */
 } attn_plan;
 
 /* attn_explain - fills plan with what attn_global or attn_local would do with args; touches no data.
  * Errors: ARGUMENT (as attn_global), BUSY. Thread safety: one call at a time per context. */
 int32_t attn_explain(attn_context *context, const attn_args *args, attn_plan *plan);
+
+/* attn_explain_self - the same for attn_self: scratch_bytes is that of the whole layer, all else is about its
+ * attention. Errors: ARGUMENT (as attn_self), BUSY. Thread safety: one call at a time per context. */
+int32_t attn_explain_self(attn_context *context, const attn_self_args *args, attn_plan *plan);
 
 /* The arguments of attn_softmax. */
 typedef struct attn_softmax_args {
