@@ -77,10 +77,11 @@ static void run_strand(void *argument, int64_t index) {
 }
 
 void attn__merge_run(attn_context *context, const attn__merge_problem *problem) {
+  if (problem->batch == 0 || problem->heads == 0 || problem->len_q == 0) return;
   const int64_t rows = problem->batch * problem->heads * problem->len_q;
   const double wanted = (double)rows * (double)problem->dim_v * (double)problem->parts / FLOATS_PER_STRAND;
   const int64_t most = attn__min(context->options.threads, rows);
   merge_job job = {.problem = problem, .rows = rows, .strands = most};
   if (wanted < (double)most) job.strands = attn__max((int64_t)wanted, 1);
-  attn__context_run(context, rows > 0 ? job.strands : 0, run_strand, &job);
+  attn__context_run(context, job.strands, run_strand, &job);
 }

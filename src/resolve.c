@@ -182,6 +182,14 @@ static int32_t resolve_arrays(const attn__check *check, const attn_args *args, a
           check_output(check, "scores", padded, len_k, args->scores_strides, &problem->scores));
 }
 
+/* One number for each row of each head, padded as in the LSE, can be counted even where no array is of that
+ * shape. */
+static int32_t check_rows(const attn__check *check, const attn__problem *problem) {
+  if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return 1;
+  const int64_t most = INT64_MAX / 8 / problem->batch / problem->heads_q;
+  return attn__check_range(check, "len_q", problem->len_q, 0, most);
+}
+
 /* Four strides as given, or dense ones over (batch, heads_q, len_q, len_k). */
 static attn__score_strides score_strides(const attn__problem *problem, const int64_t *given) {
   if (given) return (attn__score_strides){given[0], given[1], given[2], given[3]};
@@ -256,7 +264,7 @@ int32_t attn__resolve_args(const attn__check *check, const attn_args *given, att
   problem->scale = resolve_scale(&args);
   problem->norm = resolve_norm(&args);
   resolve_rules(&args, problem);
-  return resolve_arrays(check, &args, problem);
+  return resolve_arrays(check, &args, problem) && check_rows(check, problem);
 }
 
 /* The attention of a layer: the caller's options, with arrays that stand for those to come. */
@@ -282,6 +290,13 @@ static int32_t resolve_attention(const attn__check *check, const attn_self_args 
   attention.norm = ATTN_NORM_NONE;
   attention.size = sizeof attention;
   return attn__resolve_args(check, &attention, &self->attention);
+}
+
+/* The heads of a row side by side are as wide as the product engines take. */
+static int32_t check_widths(const attn__check *check, const attn__problem *attention) {
+  const int64_t most = INT32_MAX / attn__max(attention->dim, attention->dim_v);
+  return attn__check_range(check, "heads_q", attention->heads_q, 0, most) &&
+         attn__check_range(check, "heads_kv", attention->heads_kv, 0, most);
 }
 
 /* One projection: packed (rows from first on) or its own. */
@@ -310,7 +325,12 @@ static int32_t resolve_projections(const attn__check *check, const attn_self_arg
   if (args->bias_o && !args->weight_o)
     return attn__check_fail(check, "bias_o: expected NULL where weight_o is NULL, got a pointer");
   const int64_t width_q = attention->heads_q * attention->dim,
-                width_k = attention->heads_kv * attention->dim;
+                width_k = attention->heads_kv * attention->dim,
+                width_v = attention->heads_kv * attention->dim_v;
+  attn__input packed = {args->weight_qkv, {0}};
+  if (packed.data && !check_input(check, "weight_qkv", (row_shape){1, 1, width_q + width_k + width_v},
+                                  args->dim_model, NULL, &packed))
+    return 0;
   self->query = projection_of(args, 0, args->weight_q, args->bias_q);
   self->key = projection_of(args, width_q, args->weight_k, args->bias_k);
   self->value = projection_of(args, width_q + width_k, args->weight_v, args->bias_v);
@@ -371,7 +391,7 @@ int32_t attn__resolve_self(const attn__check *check, const attn_self_args *given
   if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
   if (!attn__check_range(check, "dim_model", args.dim_model, 1, INT32_MAX)) return 0;
   if (!attn__check_range(check, "dim_output", args.dim_output, 0, INT32_MAX)) return 0;
-  if (!resolve_attention(check, &args, self)) return 0;
+  if (!resolve_attention(check, &args, self) || !check_widths(check, &self->attention)) return 0;
   self->dim_model = args.dim_model;
   self->dim_output = args.dim_output ? args.dim_output : args.dim_model;
   const int64_t heads = self->attention.heads_q * self->attention.dim_v;

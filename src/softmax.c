@@ -46,9 +46,10 @@ static void run_strand(void *argument, int64_t index) {
 }
 
 void attn__softmax_run(attn_context *context, const attn__softmax_problem *problem) {
+  if (problem->rows == 0 || (problem->cols == 0 && !problem->lse)) return;
   double wanted = (double)problem->rows * (double)problem->cols / FLOATS_PER_STRAND;
   int64_t most = attn__min(context->options.threads, problem->rows);
   int64_t strands = wanted < (double)most ? attn__max((int64_t)wanted, 1) : most;
   softmax_job job = {.problem = problem, .kernels = context->kernels, .strands = strands};
-  attn__context_run(context, problem->rows > 0 ? strands : 0, run_strand, &job);
+  attn__context_run(context, strands, run_strand, &job);
 }
