@@ -221,9 +221,11 @@ double attend_layer_flops(const attn_self_args *args) {
   return 2.0 * weights * (double)attention->batch * (double)attention->len_q + attend_flops(attention);
 }
 
-int attend_layer(attn_context *context, const attn_self_args *args, double *seconds) {
+int attend_layer(attn_context *context, const attn_self_args *args, attn_plan *plan, double *seconds) {
+  *plan = (attn_plan){.size = sizeof *plan};
+  int32_t status = attn_explain_self(context, args, plan);
   double start = now();
-  int32_t status = attn_self(context, args);
+  if (status == ATTN_OK) status = attn_self(context, args);
   *seconds = now() - start;
   return status == ATTN_OK ? EXIT_OK : refuse(EXIT_LIBRARY, "%s", attn_last_error(context));
 }

@@ -24,8 +24,8 @@ int attend(attn_context *context, const attn_args *args, bool show_progress, att
  * of its attention. */
 double attend_layer_flops(const attn_self_args *args);
 
-/* Computes a self-attention layer. *seconds is the time of the computation. Returns EXIT_OK, or reports the
- * error and returns EXIT_LIBRARY. */
-int attend_layer(attn_context *context, const attn_self_args *args, double *seconds);
+/* Computes a self-attention layer. *plan is the library's plan, *seconds the time of the computation. Returns
+ * EXIT_OK, or reports the error and returns EXIT_LIBRARY. */
+int attend_layer(attn_context *context, const attn_self_args *args, attn_plan *plan, double *seconds);
 
 #endif

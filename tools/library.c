@@ -53,13 +53,15 @@ int library_open(attn_context **context, attn_info *info, const library_options 
   return refuse(EXIT_LIBRARY, "the library cannot describe itself");
 }
 
-void library_report(const attn_info *info, const char *engine, double flops, double seconds) {
-  if (strcmp(engine, "blas") == 0)
+void library_report(const attn_info *info, const attn_plan *plan, double flops, double seconds) {
+  if (strcmp(plan->engine, "blas") == 0)
     printf("engine   blas (%s, %s, %s)\n", info->blas, info->blas_flavor, info->blas_core);
   else
-    printf("engine   %s\n", engine);
+    printf("engine   %s\n", plan->engine);
   printf("isa      %s\n", info->isa);
   printf("threads  %" PRId64 "\n", info->threads);
+  printf("plan     %s, tiles of %" PRId64 " x %" PRId64 ", %" PRId64 " tasks, %.1f KiB of scratch\n",
+         plan->path, plan->tile_q, plan->tile_k, plan->tasks, (double)plan->scratch_bytes / 1024.0);
   printf("time     %.6f s\n", seconds);
   printf("speed    %.2f GFLOP/s\n", seconds > 0.0 ? flops / seconds * 1e-9 : 0.0);
   if (info->warning[0] != '\0') printf("warning  %s\n", info->warning);

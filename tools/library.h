@@ -21,7 +21,7 @@ extern const char library_help[];
 /* Makes a context and describes it. Returns EXIT_OK, or reports the error and returns EXIT_LIBRARY. */
 int library_open(attn_context **context, attn_info *info, const library_options *options);
 
-/* Prints who did work of so many floating-point operations, and how fast. */
-void library_report(const attn_info *info, const char *engine, double flops, double seconds);
+/* Prints who did work of so many floating-point operations, by which plan, and how fast. */
+void library_report(const attn_info *info, const attn_plan *plan, double flops, double seconds);
 
 #endif

@@ -106,7 +106,7 @@ static int run_through(run *asked, attn_context *context, const attn_info *info)
   if (code != EXIT_OK) return code;
   if (!quiet) {
     print_arrays(asked);
-    library_report(info, plan.engine, attend_flops(&args), seconds);
+    library_report(info, &plan, attend_flops(&args), seconds);
   }
   return results_compare(&asked->results);
 }

@@ -69,14 +69,15 @@ static int self_through(self *asked, attn_context *context, const attn_info *inf
   attn_self_args args = layer_args(&asked->layer);
   args.attention = &attention;
   args.output = asked->results.arrays[RESULT_OUTPUT].floats;
+  attn_plan plan;
   double seconds;
-  code = attend_layer(context, &args, &seconds);
+  code = attend_layer(context, &args, &plan, &seconds);
   if (code == EXIT_OK) code = results_write(&asked->results);
   if (code != EXIT_OK) return code;
   if (!asked->results.quiet) {
     npy_print_shape("x", &asked->layer.arrays[LAYER_X]);
     npy_print_shape("output", &asked->results.arrays[RESULT_OUTPUT]);
-    library_report(info, info->engine, attend_layer_flops(&args), seconds);
+    library_report(info, &plan, attend_layer_flops(&args), seconds);
   }
   return results_compare(&asked->results);
 }

@@ -86,7 +86,7 @@ class Run(ToolTest):
             report = self.ok(*self.INPUTS, "--threads", "2", *options)
             self.assertIn("query    2 x 4 x 700 x 32\nkey      2 x 2 x 900 x 32\n"
                           "value    2 x 2 x 900 x 40\noutput   2 x 4 x 700 x 40\n", report)
-            self.assertIn("\nthreads  2\n", report)
+            self.assertRegex(report, r"\nthreads  2\nplan     tiled, tiles of \d+ x \d+, \d+ tasks, \d+.\d KiB")
             pairs = int(np.sum(visible((2, 1, 700, 900), **rules)))
             seconds = float(re.search(r"^time     (\S+) s$", report, re.M).group(1))
             speed = float(re.search(r"^speed    (\S+) GFLOP/s$", report, re.M).group(1))

@@ -170,6 +170,9 @@ class Self(Layer):
         pairs = int(np.sum(visible(self.shape, window=(50, 0))))
         flops = 2 * pairs * (32 + 24) + 2 * 2 * 400 * sum(weight.size for weight in self.weights.values())
         self.assertAlmostEqual(speed * 1e9 * seconds / flops, 1, delta=0.03)
+        plan = re.search(r"^plan     tiled, tiles of \d+ x \d+, \d+ tasks, (\S+) KiB of scratch$", report, re.M)
+        rows = sum(len(self.weights[name]) for name in "qkv") + self.weights["o"].shape[1]
+        self.assertGreater(float(plan.group(1)) * 1024, 2 * 400 * rows * 4)  # q, k, v and the heads' outputs
         self.assertEqual(self.ok(*self.save_layer(), "--quiet"), "")
 
     def test_compare(self):
