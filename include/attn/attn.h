@@ -213,7 +213,7 @@ typedef struct attn_args {
   /* Packed sequences: B + 1 numbers each, rising from the first row of each sequence to that of the next.
      Then query and output, or key and value, are one array of rows for the whole batch, sequence b being
      rows starts[b] to starts[b + 1] - 1, at most len_q or len_k of them; their batch stride is not used.
-     Weights, scores and lse keep their padded shapes. */
+     Weights, scores and lse keep their padded shapes. Rows of the output past lengths_q are not written. */
   const int64_t *starts_q;
   const int64_t *starts_k;
   const float *sinks; /* (Hq): one more logit for each row, in the sum of the softmax only; NULL: none */

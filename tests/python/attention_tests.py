@@ -13,13 +13,20 @@ def random_window(rng, len_k):
     return tuple(int(side) for side in rng.integers(-1, max(2, len_k // 2), 2))
 
 
-def random_mask(rng, shape):
-    """bool or float32, of which some entries mask, and one that broadcasts."""
+def random_seen(rng, shape):
+    """bool, of which some entries mask, and one that broadcasts."""
     shape = tuple(1 if rng.random() < 0.3 else size for size in shape)[rng.integers(0, 4):]
-    seen = rng.random(shape) < 0.7
-    if rng.random() < 0.5:
-        return seen
-    return np.where(seen, normal(rng, *shape), np.float32(-np.inf))
+    return rng.random(shape) < 0.7
+
+
+def random_bias(rng, shape):
+    """The same in float32."""
+    seen = random_seen(rng, shape)
+    return np.where(seen, normal(rng, *seen.shape), np.float32(-np.inf))
+
+
+def random_mask(rng, shape):
+    return random_seen(rng, shape) if rng.random() < 0.5 else random_bias(rng, shape)
 
 
 def random_score(rng, dim):
@@ -50,6 +57,7 @@ def random_rules(rng, shape):
         "softcap": lambda: float(rng.uniform(0.5, 5)),
         "window": lambda: random_window(rng, len_k),
         "attn_mask": lambda: random_mask(rng, shape),
+        "attn_bias": lambda: random_bias(rng, shape),
         "alibi_slopes": lambda: normal(rng, heads),
         "sinks": lambda: normal(rng, heads),
         "offset": lambda: rng.integers(-len_q, len_k + 1, batch if rng.random() < 0.5 else ()),
@@ -58,6 +66,8 @@ def random_rules(rng, shape):
         "return_scores": lambda: int(rng.integers(0, 3)),
     }
     rules = {name: make() for name, make in makers.items() if rng.random() < 0.3}
+    if "attn_bias" in rules and rules.get("attn_mask", np.bool_()).dtype != bool:
+        del rules["attn_mask"]
     if "window" in rules and rng.random() < 0.5:
         rules["window_prefix"] = int(rng.integers(0, 4))
         rules["window_dilation"] = int(rng.integers(1, 4))

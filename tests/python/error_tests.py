@@ -36,7 +36,7 @@ class Attention(BindingTest):
         query, key, value = inputs(0)
         self.refused(ValueError, "query: expected 2 to 4 dimensions, got 1",
                      arrays=(query[0, 0, 0], key, value))
-        self.refused(ValueError, "key: expected 4 dimensions, as query has, got 3",
+        self.refused(ValueError, "key: expected 4 dimensions, to go with the others, got 3",
                      arrays=(query, key[0], value))
         self.refused(ValueError, "key: expected the head size 8, as query has, got 7",
                      arrays=(query, key[..., :7], value))
@@ -84,6 +84,14 @@ class Attention(BindingTest):
         self.refused(ValueError, "kv_lengths: expected 0 to 11, got 12 for", kv_lengths=[3, 12])
         self.refused(ValueError, "query_lengths: expected 0 to 9, got -1 for batch", query_lengths=[3, -1])
         self.refused(TypeError, "kv_lengths: expected whole numbers, got float64", kv_lengths=[3.0, 4.0])
+
+    def test_masks_and_biases(self):
+        bias, sentence = np.zeros((9, 11), np.float32), "attn_bias: expected None, as attn_mask is float32"
+        self.refused(ValueError, sentence, attn_mask=bias, attn_bias=bias)
+        self.refused(TypeError, "attn_bias: expected float32, got bool", attn_bias=bias > 0)
+        self.refused(TypeError, "attn_bias: .*, got float64; attn_bias.astype", attn_bias=np.zeros(11))
+        self.refused(ValueError, r"attn_bias: expected a shape that broadcasts to \(2, 3, 9, 11\)",
+                     attn_bias=bias[:, :10], attn_mask=bias > 0)
 
     def test_centers(self):
         matrix, vector = np.zeros((4, 8), np.float32), np.zeros(4, np.float32)

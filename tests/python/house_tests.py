@@ -74,7 +74,8 @@ class Header(unittest.TestCase):
         self.assertEqual((_library.OK, _library.ARGUMENT, _library.MEMORY),
                          tuple(int(constants[name]) for name in ("ATTN_OK", "ATTN_ERROR_ARGUMENT",
                                                                  "ATTN_ERROR_MEMORY")))
-        for prefix, words in (("ISA", {"auto": 0, **_library.ISAS}), ("SCORE", _library.SCORES),
+        for prefix, words in (("ISA", {"auto": 0, **_library.ISAS}),
+                              ("ENGINE", {"auto": 0, **_library.ENGINES}), ("SCORE", _library.SCORES),
                               ("NORM", _library.NORMS), ("ROPE", _library.ROPES)):
             for word, number in words.items():
                 if word is not None:

@@ -21,6 +21,11 @@ def in_window(distance, window, dilation):
     return inside if dilation == 1 else inside & (distance % dilation == 0)
 
 
+def given_masks(rules):
+    """Those that are given, bool or added."""
+    return [rules[name] for name in ("attn_mask", "attn_bias") if rules.get(name) is not None]
+
+
 def visible(shape, rules, middle):
     """Which keys each query sees: (batch, heads, queries, keys)."""
     batch, _, len_q, len_k = shape
@@ -34,8 +39,7 @@ def visible(shape, rules, middle):
         seen &= j <= position
     seen &= j < column(rules.get("kv_lengths", len_k), batch)
     seen &= i < column(rules.get("query_lengths", len_q), batch)
-    mask = rules.get("attn_mask")
-    if mask is not None:
+    for mask in given_masks(rules):
         seen &= mask if mask.dtype == bool else mask > -np.inf
     return seen
 
@@ -59,9 +63,9 @@ def score_stages(query, key, rules, position):
     cap = rules.get("softcap", 0.0)
     stages.append(cap * np.tanh(stages[0] / cap) if cap else stages[0])
     added = stages[1]
-    mask, slopes = rules.get("attn_mask"), rules.get("alibi_slopes")
-    if mask is not None and mask.dtype != bool:
-        added = added + mask
+    slopes = rules.get("alibi_slopes")
+    for mask in given_masks(rules):
+        added = added if mask.dtype == bool else added + mask
     if slopes is not None:
         added = added - np.reshape(slopes, (-1, 1, 1)) * np.abs(position - np.arange(key.shape[2]))
     return stages + [added]

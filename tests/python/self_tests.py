@@ -62,10 +62,10 @@ class AgainstOracle(BindingTest):
         width, dim, dim_v, dim_output = (int(number) for number in rng.integers(2, 40, 4))
         x, one_by_one = normal(rng, batch, length, width), rng.random() < 0.5
         projected = rng.random() < 0.7
-        weights = random_weights(rng, width, rules, dim, dim_v if one_by_one else dim,
-                                 dim_output if projected else None)
+        dim_v = dim_v if one_by_one or projected else dim
+        weights = random_weights(rng, width, rules, dim, dim_v, dim_output if projected else None)
         if not projected:
-            dim_output = rules["num_heads"] * (dim_v if one_by_one else dim)
+            dim_output = rules["num_heads"] * dim_v
         rules.update(random_rules(rng, (batch, rules["num_heads"], length, length)))
         for maker, chance in ((lambda: random_rope(rng, dim if dim % 2 == 0 else 2), 0.5),
                               (lambda: random_score(rng, dim), 0.2),
@@ -168,6 +168,20 @@ class Arrays(BindingTest):
         self.assert_same_bits(got, want)
         self.assert_same_bits(attn.self_attention(x[1], **weights, **heads), want[1])
 
+    def test_explain(self):
+        plan = attn.explain_self(self.x, **self.weights, **self.heads)
+        self.assertEqual((plan["path"], plan["engine"]), ("tiled", "blas"))
+        rows = sum(len(self.weights[f"weight_{name}"]) for name in "qkv") + self.weights["weight_o"].shape[1]
+        self.assertGreater(plan["scratch_bytes"], 2 * 12 * rows * 4)  # q, k, v and the heads' outputs
+        alone = attn.explain_self(self.x[:1], **self.weights, **self.heads, context=attn.Context(threads=1))
+        self.assertLess(alone["scratch_bytes"], plan["scratch_bytes"])
+        hidden = attn.explain_self(self.x, **self.weights, **self.heads, offset=-12)
+        self.assertEqual((hidden["path"], hidden["tasks"]), ("empty", 0))
+        with self.assertRaisesRegex(TypeError, "unexpected keyword argument 'layout'"):
+            attn.explain_self(self.x, **self.weights, **self.heads, layout="BHSD")
+        with self.assertRaisesRegex(ValueError, "^softcap: expected"):
+            attn.explain_self(self.x, **self.weights, **self.heads, softcap=-1)
+
     def test_padding_is_never_read(self):
         lengths = {"kv_lengths": [5, 9], "query_lengths": [7, 3]}
         want, x = self.layer(**lengths), self.x.copy()
@@ -201,7 +215,12 @@ class Refused(BindingTest):
         self.refused(r"weight_o: expected the shape \(E_out, 20\), got \(20, 30\)", weight_o=(20, 30))
         self.refused(r"weight_o: expected the shape \(E_out, 20\), got \(0, 20\)", weight_o=(0, 20))
         self.refused(r"weight_qkv: expected the shape \(8 \* D, 16\), got \(46, 16\)", **none,
-                     weight_qkv=(46, 16))
+                     weight_qkv=(46, 16), weight_o=None)
+        for rows in (47, 10):
+            self.refused(rf"weight_qkv: expected the shape \(6 \* D \+ 10, 16\), got \({rows}, 16\)", **none,
+                         weight_qkv=(rows, 16))
+        self.refused(r"weight_o: expected the shape \(E_out, 4 \* Dv\), got \(20, 30\)", **none,
+                     weight_qkv=(46, 16), weight_o=(20, 30))
         self.refused("weight_v: expected an array, as weight_qkv is not given, got None", weight_v=None)
         self.refused("weight_q: expected None, as weight_qkv is given, got an array", weight_qkv=(48, 16))
         self.refused("weight_q: expected float32, got float64; weight_q.astype", TypeError,

@@ -16,8 +16,8 @@ except ImportError:
 
 sys.dont_write_bytecode = True
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "bindings" / "python"))
-MODULES = ("array_tests", "attention_tests", "error_tests", "house_tests", "other_tests", "runner_tests",
-           "self_tests")
+MODULES = ("array_tests", "attention_tests", "error_tests", "house_tests", "other_tests", "packed_tests",
+           "runner_tests", "self_tests")
 
 if __name__ == "__main__":
     unittest.main(module=None, argv=[sys.argv[0]] + (sys.argv[1:] or list(MODULES)))

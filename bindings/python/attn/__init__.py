@@ -17,9 +17,9 @@ from ._bias import alibi_slopes
 from ._context import Context, show_config
 from ._library import version as _version
 from ._merge import merge
-from ._self import self_attention
+from ._self import explain_self, self_attention
 from ._softmax import softmax
 
 __version__ = _version()
-__all__ = ["Context", "alibi_slopes", "explain", "local_attention", "merge",
+__all__ = ["Context", "alibi_slopes", "explain", "explain_self", "local_attention", "merge",
            "scaled_dot_product_attention", "self_attention", "show_config", "softmax"]

@@ -15,11 +15,13 @@ Arrays = Any  # one numpy.ndarray, or a tuple of them where more than the output
 def scaled_dot_product_attention(
         query: ArrayLike, key: ArrayLike, value: ArrayLike, attn_mask: Optional[ArrayLike] = None,
         dropout_p: float = 0.0, is_causal: bool = False, scale: Optional[float] = None,
-        enable_gqa: bool = False, *, out: Optional[ArrayLike] = None, window: Optional[Window] = None,
-        window_prefix: int = 0, window_dilation: int = 1, softcap: float = 0.0,
+        enable_gqa: bool = False, *, attn_bias: Optional[ArrayLike] = None,
+        out: Optional[ArrayLike] = None, window: Optional[Window] = None, window_prefix: int = 0,
+        window_dilation: int = 1, softcap: float = 0.0,
         alibi_slopes: Optional[ArrayLike] = None, sinks: Optional[ArrayLike] = None,
         offset: Union[int, ArrayLike] = 0, kv_lengths: Optional[ArrayLike] = None,
-        query_lengths: Optional[ArrayLike] = None, score_function: str = "dot",
+        query_lengths: Optional[ArrayLike] = None, kv_starts: Optional[ArrayLike] = None,
+        query_starts: Optional[ArrayLike] = None, score_function: str = "dot",
         score_weight: Optional[ArrayLike] = None, residual: Optional[ArrayLike] = None,
         norm: Optional[str] = None, norm_gain: Optional[ArrayLike] = None,
         norm_shift: Optional[ArrayLike] = None, norm_epsilon: float = 1e-5, return_lse: bool = False,
@@ -29,6 +31,7 @@ def scaled_dot_product_attention(
 
     query: (B, Hq, Nq, D); key: (B, Hkv, Nk, D); value: (B, Hkv, Nk, Dv); or all without heads, (B, N, D),
         or without a batch either, (N, D). float32. A batch size or number of heads of 1 is broadcast.
+        With query_starts or kv_starts they are packed, see there.
     attn_mask: bool, True where a query may attend to a key; or float32, added to the scores. Broadcast from
         the right to (B, Hq, Nq, Nk). Unlike PyTorch it may be given together with is_causal.
     dropout_p: must be 0.
@@ -39,6 +42,7 @@ def scaled_dot_product_attention(
 
     Beyond PyTorch:
 
+    attn_bias: float32, added to the scores as such an attn_mask is; beside an attn_mask of bool.
     out: an array for the output, of float32. It may overlap the inputs.
     window: (left, right), of which -1 is unbounded: query i sees key j only if p - left <= j <= p + right,
         where p = i + offset; one number w is (w, w).
@@ -50,6 +54,10 @@ def scaled_dot_product_attention(
     offset: the position of query 0 among the keys: 0 aligns the top left corner as PyTorch does, Nk - Nq
         the bottom right one; one number, or (B).
     kv_lengths, query_lengths: (B); keys beyond are never read, queries beyond have an output of 0.
+    query_starts, kv_starts: (B + 1), from 0 to the number of rows: sequences of different lengths, one after
+        another without padding (cu_seqlens of FlashAttention). query and output, or key and value, are then
+        (H, rows, D), or (rows, D), sequence b being rows starts[b] to starts[b + 1] - 1. Nq or Nk is the
+        length of the longest, to which lse, weights, scores, masks and centers are padded, with a batch.
     score_function: what is scaled: "dot": q . k; "general": q^T W k (Luong); "additive": v . tanh(q + k)
         (Bahdanau), where
     score_weight: is W (D, D) or v (D).
@@ -60,7 +68,7 @@ def scaled_dot_product_attention(
     return_weights: also returns the softmax, (B, Hq, Nq, Nk).
     return_scores: also returns the scores, (B, Hq, Nq, Nk): 0: scale * query key^T; 1: after the softcap;
         2: after all that is added and masked.
-    layout: "BSHD": query, key, value and output are (B, N, H, D); all else is as above.
+    layout: "BSHD": query, key, value and output are (B, N, H, D), packed (rows, H, D); all else is as above.
     context: see Context.
 
     Returns the output (B, Hq, Nq, Dv), or a tuple of it and those of lse, weights and scores that were
@@ -77,15 +85,21 @@ def scaled_dot_product_attention(
     array([[1.   , 0.   , 0.   ],
            [0.36 , 0.64 , 0.   ],
            [0.264, 0.264, 0.471]], dtype=float32)
+
+    Sequences of 1 and 2 rows, packed:
+
+    >>> out, weights = attn.scaled_dot_product_attention(x, x, x, query_starts=[0, 1, 3], kv_starts=[0, 1, 3],
+    ...                                                  return_weights=True)
+    >>> out.shape
+    (3, 3)
+    >>> weights.round(2)
+    array([[[1.  , 0.  ],
+            [0.  , 0.  ]],
+    <BLANKLINE>
+           [[0.64, 0.36],
+            [0.36, 0.64]]], dtype=float32)
     """
-    choices = Choices(
-        attn_mask=attn_mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa, out=out,
-        window=window, window_prefix=window_prefix, window_dilation=window_dilation, softcap=softcap,
-        alibi_slopes=alibi_slopes, sinks=sinks, offset=offset, kv_lengths=kv_lengths,
-        query_lengths=query_lengths, score_function=score_function, score_weight=score_weight,
-        residual=residual, norm=norm, norm_gain=norm_gain, norm_shift=norm_shift,
-        norm_epsilon=norm_epsilon, return_lse=return_lse, return_weights=return_weights,
-        return_scores=return_scores, layout=layout)
+    choices = Choices.of(locals())
     if dropout_p != 0:
         raise ValueError(f"dropout_p: expected 0, as there is no dropout, got {dropout_p}")
     return Attention((query, key, value), choices).run("attn_global", context)
@@ -94,12 +108,14 @@ def scaled_dot_product_attention(
 def local_attention(
         query: ArrayLike, key: ArrayLike, value: ArrayLike, window: Window,
         attn_mask: Optional[ArrayLike] = None, is_causal: bool = False, scale: Optional[float] = None,
-        enable_gqa: bool = False, *, centers: Optional[ArrayLike] = None,
-        predict: Optional[Sequence[ArrayLike]] = None, sigma: Optional[float] = None,
-        out: Optional[ArrayLike] = None, window_prefix: int = 0, window_dilation: int = 1,
-        softcap: float = 0.0, alibi_slopes: Optional[ArrayLike] = None, sinks: Optional[ArrayLike] = None,
-        offset: Union[int, ArrayLike] = 0, kv_lengths: Optional[ArrayLike] = None,
-        query_lengths: Optional[ArrayLike] = None, score_function: str = "dot",
+        enable_gqa: bool = False, *, attn_bias: Optional[ArrayLike] = None,
+        centers: Optional[ArrayLike] = None, predict: Optional[Sequence[ArrayLike]] = None,
+        sigma: Optional[float] = None, out: Optional[ArrayLike] = None, window_prefix: int = 0,
+        window_dilation: int = 1, softcap: float = 0.0, alibi_slopes: Optional[ArrayLike] = None,
+        sinks: Optional[ArrayLike] = None, offset: Union[int, ArrayLike] = 0,
+        kv_lengths: Optional[ArrayLike] = None, query_lengths: Optional[ArrayLike] = None,
+        kv_starts: Optional[ArrayLike] = None, query_starts: Optional[ArrayLike] = None,
+        score_function: str = "dot",
         score_weight: Optional[ArrayLike] = None, residual: Optional[ArrayLike] = None,
         norm: Optional[str] = None, norm_gain: Optional[ArrayLike] = None,
         norm_shift: Optional[ArrayLike] = None, norm_epsilon: float = 1e-5, return_lse: bool = False,
@@ -129,23 +145,16 @@ def local_attention(
            [0.  , 0.38, 0.62, 0.  ],
            [0.  , 0.  , 0.38, 0.62]], dtype=float32)
     """
+    choices = Choices.of(locals())
     if window is None:
         raise TypeError("window: expected (left, right) or a number, got None")
-    choices = Choices(
-        attn_mask=attn_mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa, centers=centers,
-        predict=predict, sigma=sigma, out=out, window=window, window_prefix=window_prefix,
-        window_dilation=window_dilation, softcap=softcap, alibi_slopes=alibi_slopes, sinks=sinks,
-        offset=offset, kv_lengths=kv_lengths, query_lengths=query_lengths,
-        score_function=score_function, score_weight=score_weight, residual=residual, norm=norm,
-        norm_gain=norm_gain, norm_shift=norm_shift, norm_epsilon=norm_epsilon,
-        return_lse=return_lse, return_weights=return_weights, return_scores=return_scores, layout=layout)
     return Attention((query, key, value), choices).run("attn_local", context)
 
 
 def explain(query: ArrayLike, key: ArrayLike, value: ArrayLike, *, context: Optional[Context] = None,
             **options: Any) -> Dict[str, Any]:
     """What a call with these arguments would do, without doing it: path, engine, threads, tasks, tile_q and
-    tile_k (the queries and keys of a tile) and scratch_bytes.
+    tile_k (the queries and keys of a tile) and scratch_bytes. See explain_self for a layer.
 
     options: as in scaled_dot_product_attention and local_attention.
 

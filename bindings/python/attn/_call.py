@@ -18,6 +18,7 @@ class Choices(NamedTuple):
     """All that a caller may choose, by the names of the functions that take it."""
 
     attn_mask: Any = None
+    attn_bias: Any = None
     is_causal: Any = False
     scale: Any = None
     enable_gqa: Any = False
@@ -31,6 +32,8 @@ class Choices(NamedTuple):
     offset: Any = 0
     kv_lengths: Any = None
     query_lengths: Any = None
+    kv_starts: Any = None
+    query_starts: Any = None
     return_lse: Any = False
     return_weights: Any = False
     return_scores: Any = None
@@ -45,6 +48,11 @@ class Choices(NamedTuple):
     norm_gain: Any = None
     norm_shift: Any = None
     norm_epsilon: Any = 1e-5
+
+    @classmethod
+    def of(cls, given: Dict[str, Any]) -> "Choices":
+        """Those among a function's arguments: what its locals() are before its first statement."""
+        return cls(**{name: given[name] for name in cls._fields if name in given})
 
 
 class Call:
@@ -67,11 +75,17 @@ class Call:
         self._output = self._set_output()
         self._results = self._set_results()
 
-    def call(self, function: str, structs: Tuple[Sized, ...], context: Optional[Context]) -> Any:
+    def call(self, function: str, args: Sized, context: Optional[Context]) -> Any:
         """Calls the library: the output, or a tuple of it and all else that was asked for."""
-        context_or_default(context).run(function, *structs)
+        context_or_default(context).run(function, args)
         output = deliver(*self._output)
         return (output, *self._results) if self._results else output
+
+    def explain_call(self, function: str, args: Sized, context: Optional[Context]) -> Dict[str, Any]:
+        """Has the library explain a call."""
+        plan = Plan()
+        context_or_default(context).run(function, args, plan)
+        return plan.values()
 
     def _set_inputs(self) -> None:
         raise NotImplementedError
@@ -118,18 +132,20 @@ class Call:
             raise ValueError("window: expected one, as centers or predict is given, got None")
 
     def _set_mask(self) -> None:
-        if self._choices.attn_mask is None:
-            return
-        mask = as_array("attn_mask", self._choices.attn_mask)
-        if mask.dtype == np.bool_:
-            name, mask = "mask", mask.view(np.uint8)
-        elif mask.dtype == np.float32:
-            name, mask = "bias", with_strides(mask)
-        else:
-            raise TypeError(f"attn_mask: expected bool (True attends) or float32 (added), got {mask.dtype}"
-                            f"{hint('attn_mask', mask)}")
-        inner = self._sizes.len_q, self._sizes.len_k
-        self._point_strided(name, self._spread("attn_mask", mask, inner), 4)
+        choices, inner = self._choices, (self._sizes.len_q, self._sizes.len_k)
+        fields = {}
+        if choices.attn_mask is not None:
+            mask = as_array("attn_mask", choices.attn_mask)
+            if mask.dtype not in (np.bool_, np.float32):
+                raise TypeError("attn_mask: expected bool (True attends) or float32 (added), "
+                                f"got {mask.dtype}{hint('attn_mask', mask)}")
+            fields["mask" if mask.dtype == np.bool_ else "bias"] = "attn_mask", mask
+        if choices.attn_bias is not None:
+            if "bias" in fields:
+                raise ValueError("attn_bias: expected None, as attn_mask is float32 and added, got an array")
+            fields["bias"] = "attn_bias", as_floats("attn_bias", choices.attn_bias)
+        for field, (name, array) in fields.items():
+            self._point_strided(field, self._spread(name, with_strides(array), inner), 4)
 
     def _spread(self, name: str, array: Array, inner: Tuple[int, ...]) -> Array:
         """A view (batch, heads, *inner) of an array that broadcasts from the right to it."""
@@ -201,7 +217,7 @@ class Call:
             given = writable("out", self._choices.out, sizes.shape_out())
         memory = given
         if memory is None or not self._writable(memory) or self._shares(memory):
-            memory = np.empty(sizes.shape_out(), np.float32)
+            memory = np.zeros(sizes.shape_out(), np.float32)
         self._point_output(sizes.axes_out.expand_rows(memory))
         return memory, given
 
@@ -226,18 +242,21 @@ class Attention(Call):
     """Attention of queries to keys."""
 
     def __init__(self, arrays: Tuple[Any, Any, Any], choices: Choices) -> None:
-        self._problem = Problem(arrays, bool(choices.enable_gqa), choices.layout)
+        starts = choices.query_starts, choices.kv_starts
+        self._problem = Problem(arrays, starts, bool(choices.enable_gqa), choices.layout)
         super().__init__(self._problem, choices)
 
     def run(self, function: str, context: Optional[Context]) -> Any:
         """The output, or a tuple of it and all else that was asked for."""
-        return self.call(function, (self._args,), context)
+        return self.call(function, self._args, context)
 
     def explain(self, context: Optional[Context]) -> Dict[str, Any]:
         """What run() would do."""
-        plan = Plan()
-        context_or_default(context).run("attn_explain", self._args, plan)
-        return plan.values()
+        return self.explain_call("attn_explain", self._args, context)
+
+    def _writable(self, output: Array) -> bool:
+        """It leaves no row of packed sequences as it was."""
+        return has_rows(output) and not (self._problem.starts_q and self._choices.query_lengths is not None)
 
     def _set_inputs(self) -> None:
         problem, value = self._problem, self._problem.value
@@ -245,6 +264,9 @@ class Attention(Call):
             value = broadcast("value", np.zeros(1, np.float32), value.shape[:3] + (1,))
         for name, array in (("query", problem.query), ("key", problem.key), ("value", value)):
             self._point_strided(name, array, 3)
+        for name, packing in (("starts_q", problem.starts_q), ("starts_k", problem.starts_k)):
+            if packing.starts is not None:
+                self._point(name, packing.starts)
 
     def _point_output(self, rows: Array) -> None:
         if self._problem.dim_v == 0:

@@ -7,8 +7,8 @@ import threading
 import weakref
 from typing import Any, Dict, Optional
 
-from ._arrays import integer
-from ._library import ISAS, OK, Info, Options, Sized, error_of, library, version
+from ._arrays import integer, word
+from ._library import ENGINES, ISAS, OK, Info, Options, Sized, error_of, library, version
 
 
 class Context:
@@ -18,6 +18,7 @@ class Context:
 
     threads: how many threads a call may use; 0: one for each CPU that the process may run on.
     isa: the highest instruction set to use, "reference", "avx2" or "avx512"; None: the best.
+    engine: who multiplies matrices, "blas"; None: the library's choice.
 
     >>> import attn
     >>> with attn.Context(threads=2, isa="reference") as context:
@@ -25,11 +26,10 @@ class Context:
     (2, 'reference')
     """
 
-    def __init__(self, threads: int = 0, isa: Optional[str] = None) -> None:
-        if isa not in ISAS:
-            raise ValueError(f"isa: expected None, 'reference', 'avx2' or 'avx512', got {isa!r}")
+    def __init__(self, threads: int = 0, isa: Optional[str] = None, engine: Optional[str] = None) -> None:
         handle = ctypes.c_void_p()
-        options = Options(threads=integer("threads", threads, 32), isa=ISAS[isa])
+        options = Options(threads=integer("threads", threads, 32), isa=word("isa", isa, ISAS),
+                          engine=word("engine", engine, ENGINES))
         status = library.attn_create(ctypes.byref(handle), ctypes.byref(options))
         if status != OK:
             raise error_of(status, library.attn_last_error(None))

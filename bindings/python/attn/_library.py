@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Tuple
 
 SONAME = "libattn.so.0"
 OK, ARGUMENT, MEMORY = 0, 1, 2
+ENGINES = {None: 0, "blas": 1}
 ISAS = {None: 0, "reference": 1, "avx2": 2, "avx512": 3}
 SCORES = {"dot": 0, "general": 1, "additive": 2}
 NORMS = {None: 0, "l2": 1, "rms": 2, "layer": 3}
@@ -15,8 +16,9 @@ ROPES = {None: 0, "half": 1, "interleaved": 2}
 
 # What the library's sentences call otherwise than the arguments here.
 RENAMED = {"input": "x", "output": "out", "causal": "is_causal", "lengths_k": "kv_lengths",
-           "lengths_q": "query_lengths", "scores_stage": "return_scores", "predict_matrix": "predict",
-           "predict_dim": "predict", "window_left": "window", "window_right": "window"}
+           "lengths_q": "query_lengths", "starts_k": "kv_starts", "starts_q": "query_starts",
+           "scores_stage": "return_scores", "predict_matrix": "predict", "predict_dim": "predict",
+           "window_left": "window", "window_right": "window"}
 
 _U64, _I64, _I32, _FLOAT = ctypes.c_uint64, ctypes.c_int64, ctypes.c_int32, ctypes.c_float
 _POINTER, _TEXT = ctypes.c_void_p, ctypes.c_char_p
@@ -104,6 +106,7 @@ _FUNCTIONS: Dict[str, Tuple[Any, List[Any]]] = {
     "attn_local": (_I32, [_POINTER, ctypes.POINTER(Args)]),
     "attn_self": (_I32, [_POINTER, ctypes.POINTER(SelfArgs)]),
     "attn_explain": (_I32, [_POINTER, ctypes.POINTER(Args), ctypes.POINTER(Plan)]),
+    "attn_explain_self": (_I32, [_POINTER, ctypes.POINTER(SelfArgs), ctypes.POINTER(Plan)]),
     "attn_merge": (_I32, [_POINTER, ctypes.POINTER(MergeArgs)]),
     "attn_softmax": (_I32, [_POINTER, ctypes.POINTER(SoftmaxArgs)]),
     "attn_describe": (_I32, [_POINTER, ctypes.POINTER(Info)]),

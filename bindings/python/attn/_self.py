@@ -3,6 +3,7 @@
 SPDX-License-Identifier: BSD-3-Clause
 """
 import ctypes
+import inspect
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -61,17 +62,28 @@ class Layer(Sizes):
 
     def _set_dims(self) -> None:
         """The head sizes, from the rows of the weights."""
-        if "qkv" in self.weights:
+        if "qkv" in self.weights and "o" in self.weights:
+            self.dim_v = self._columns_per_head()
+            self.dim = self._rows_per_head("qkv", self.heads_q + self.heads_kv, self.heads_kv * self.dim_v)
+        elif "qkv" in self.weights:
             self.dim = self.dim_v = self._rows_per_head("qkv", self.heads_q + 2 * self.heads_kv)
         else:
             self.dim = self._rows_per_head("q", self.heads_q)
             self.dim_v = self._rows_per_head("v", self.heads_kv)
 
-    def _rows_per_head(self, name: str, heads: int) -> int:
+    def _rows_per_head(self, name: str, heads: int, others: int = 0) -> int:
+        """Of a weight that has so many other rows."""
         shape, width = self.weights[name].shape, self.x.shape[-1]
-        if len(shape) != 2 or shape[1] != width or shape[0] == 0 or shape[0] % heads:
-            raise ValueError(f"weight_{name}: expected the shape ({heads} * D, {width}), got {shape}")
-        return shape[0] // heads
+        if len(shape) != 2 or shape[1] != width or shape[0] <= others or (shape[0] - others) % heads:
+            rows = f"{heads} * D" + (f" + {others}" if others else "")
+            raise ValueError(f"weight_{name}: expected the shape ({rows}, {width}), got {shape}")
+        return (shape[0] - others) // heads
+
+    def _columns_per_head(self) -> int:
+        shape, heads = self.weights["o"].shape, self.heads_q
+        if len(shape) != 2 or shape[1] == 0 or shape[1] % heads:
+            raise ValueError(f"weight_o: expected the shape (E_out, {heads} * Dv), got {shape}")
+        return shape[1] // heads
 
     def _check_weights(self) -> None:
         """The weights that the head sizes do not come from."""
@@ -89,7 +101,7 @@ class Layer(Sizes):
         self.axes = Axes(batch=batched, heads=True, swapped=False)
         self.axes_out, self.heads_out = Axes(batch=batched, heads=False, swapped=False), 1
         self.batch, self.len_q = self.x.shape[0] if batched else 1, self.x.shape[-2]
-        self.len_k = self.len_q
+        self.len_k = self.rows_out = self.len_q
         self.dim_out = len(self.weights["o"]) if "o" in self.weights else self.heads_q * self.dim_v
 
 
@@ -105,7 +117,11 @@ class SelfAttention(Call):
 
     def run(self, context: Optional[Context]) -> Any:
         """The output, or a tuple of it and all else that was asked for."""
-        return self.call("attn_self", (self._self,), context)
+        return self.call("attn_self", self._self, context)
+
+    def explain(self, context: Optional[Context]) -> Dict[str, Any]:
+        """What run() would do."""
+        return self.explain_call("attn_explain_self", self._self, context)
 
     def _set_rope(self, rope: Rope) -> None:
         self._self.rope = word("rope", rope.kind, ROPES)
@@ -146,8 +162,9 @@ def self_attention(
         bias_v: Optional[ArrayLike] = None, bias_o: Optional[ArrayLike] = None, num_heads: int,
         num_kv_heads: Optional[int] = None, is_causal: bool = False, scale: Optional[float] = None,
         rope: Optional[str] = None, rope_dim: Optional[int] = None, rope_base: float = 10000.0,
-        attn_mask: Optional[ArrayLike] = None, out: Optional[ArrayLike] = None,
-        window: Optional[Window] = None, window_prefix: int = 0, window_dilation: int = 1,
+        attn_mask: Optional[ArrayLike] = None, attn_bias: Optional[ArrayLike] = None,
+        out: Optional[ArrayLike] = None, window: Optional[Window] = None, window_prefix: int = 0,
+        window_dilation: int = 1,
         centers: Optional[ArrayLike] = None, predict: Optional[Sequence[ArrayLike]] = None,
         sigma: Optional[float] = None, softcap: float = 0.0, alibi_slopes: Optional[ArrayLike] = None,
         sinks: Optional[ArrayLike] = None, offset: Union[int, ArrayLike] = 0,
@@ -165,7 +182,8 @@ def self_attention(
     Weights are as PyTorch has them, (out features, in features), with H query heads, Hkv key heads and head
     sizes D and Dv, which their shapes say. One whose rows do not follow each other densely is copied.
 
-    weight_qkv: the three in one, query above key above value, all of one head size: ((H + 2 Hkv) D, E); or
+    weight_qkv: the three in one, query above key above value: (H D + Hkv D + Hkv Dv, E), where Dv is D unless
+        weight_o says otherwise; or
     weight_q, weight_k, weight_v: (H D, E), (Hkv D, E) and (Hkv Dv, E).
     weight_o: (E_out, H Dv); None: no output projection, E_out is H Dv.
     bias_qkv, or bias_q, bias_k, bias_v; bias_o: one number for each row of the weight.
@@ -194,17 +212,33 @@ def self_attention(
     ...                attn.scaled_dot_product_attention(q, k, v), atol=1e-5)
     True
     """
-    choices = Choices(
-        attn_mask=attn_mask, is_causal=is_causal, scale=scale, centers=centers, predict=predict,
-        sigma=sigma, out=out, window=window, window_prefix=window_prefix, window_dilation=window_dilation,
-        softcap=softcap, alibi_slopes=alibi_slopes, sinks=sinks, offset=offset, kv_lengths=kv_lengths,
-        query_lengths=query_lengths, score_function=score_function, score_weight=score_weight,
-        residual=residual, norm=norm, norm_gain=norm_gain, norm_shift=norm_shift,
-        norm_epsilon=norm_epsilon, return_lse=return_lse, return_weights=return_weights,
-        return_scores=return_scores)
-    layer = Layer(x, (weight_qkv, weight_q, weight_k, weight_v, weight_o),
-                  (bias_qkv, bias_q, bias_k, bias_v, bias_o), _heads(num_heads, num_kv_heads))
-    return SelfAttention(layer, Rope(rope, rope_dim, rope_base), choices).run(context)
+    return _call_of(locals()).run(context)
+
+
+def explain_self(x: ArrayLike, weight_qkv: Optional[ArrayLike] = None, *, num_heads: int,
+                 context: Optional[Context] = None, **options: Any) -> Dict[str, Any]:
+    """What self_attention would do with these arguments, without doing it: scratch_bytes of the whole layer,
+    all else about its attention, as in explain.
+
+    options: as in self_attention.
+
+    >>> import attn, numpy
+    >>> x, packed = numpy.zeros((1000, 32), numpy.float32), numpy.zeros((96, 32), numpy.float32)
+    >>> plan = attn.explain_self(x, packed, num_heads=4)
+    >>> plan["path"], plan["scratch_bytes"] < 1000 * 1000
+    ('tiled', True)
+    """
+    given = inspect.signature(self_attention).bind(x, weight_qkv, num_heads=num_heads, **options)
+    given.apply_defaults()
+    return _call_of(given.arguments).explain(context)
+
+
+def _call_of(given: Dict[str, Any]) -> SelfAttention:
+    """A call with the arguments of self_attention, by name."""
+    weights, biases = ([given[kind + name] for name in NAMES] for kind in ("weight_", "bias_"))
+    layer = Layer(given["x"], weights, biases, _heads(given["num_heads"], given["num_kv_heads"]))
+    rope = Rope(given["rope"], given["rope_dim"], given["rope_base"])
+    return SelfAttention(layer, rope, Choices.of(given))
 
 
 def _heads(given: Any, given_kv: Any) -> Tuple[int, int]:

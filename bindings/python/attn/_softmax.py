@@ -3,18 +3,18 @@
 SPDX-License-Identifier: BSD-3-Clause
 """
 import math
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
-from ._arrays import (Array, ArrayLike, Floats, address_of, as_floats, deliver, has_rows, integer, number,
+from ._arrays import (Array, ArrayLike, address_of, as_floats, deliver, has_rows, integer, number,
                       writable)
 from ._context import Context, context_or_default
 from ._library import SoftmaxArgs
 
 
 def softmax(x: ArrayLike, axis: int = -1, scale: Optional[float] = None, out: Optional[ArrayLike] = None, *,
-            context: Optional[Context] = None) -> Floats:
+            return_lse: bool = False, context: Optional[Context] = None) -> Any:
     """The softmax of scale * x along an axis: exp(x - max) / sum of exp(x - max).
 
     A row of nothing but -inf gives zeros; one with a NaN or +inf gives NaN.
@@ -23,6 +23,7 @@ def softmax(x: ArrayLike, axis: int = -1, scale: Optional[float] = None, out: Op
         and all rows along it, in their order, have the same distance.
     scale: any finite number; None: 1.
     out: an array for the result; may be x.
+    return_lse: also returns the log-sum-exp of each row of scale * x: (result, lse), without the axis.
 
     >>> import attn, numpy
     >>> attn.softmax(numpy.array([[0, 0], [1, 1]], numpy.float32))
@@ -43,8 +44,12 @@ def softmax(x: ArrayLike, axis: int = -1, scale: Optional[float] = None, out: Op
                        output=address_of(memory), output_stride=_row_stride(memory))
     if scale is not None:
         args.has_scale, args.scale = 1, number("scale", scale)
+    lse = np.empty(rows.shape[:-1], np.float32)
+    if return_lse:
+        args.lse = address_of(lse)
     context_or_default(context).run("attn_softmax", args)
-    return np.moveaxis(deliver(memory, given), -1, axis)
+    result = np.moveaxis(deliver(memory, given), -1, axis)
+    return (result, lse) if return_lse else result
 
 
 def _usable(out: Array, rows: Array) -> bool:
