@@ -23,7 +23,7 @@ class Args(ctypes.Structure):
                 ("query", floats), ("key", floats), ("value", floats), ("output", floats),
                 ("query_strides", strides), ("key_strides", strides), ("value_strides", strides),
                 ("output_strides", strides), ("has_scale", c_int32), ("scale", c_float),
-                ("causal", c_int32), ("reserved", c_int32), ("causal_offset", c_int64),
+                ("causal", c_int32), ("has_window", c_int32), ("offset", c_int64),
                 ("weights", floats), ("weights_strides", strides), ("lse", floats),
                 ("lse_strides", strides)]
 
