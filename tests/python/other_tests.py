@@ -149,7 +149,7 @@ class Contexts(BindingTest):
     def test_refused(self):
         for error, sentence, options in (
                 (ValueError, "isa: expected one of None, 'reference'", {"isa": "sse"}),
-                (ValueError, "engine: expected one of None, 'blas', got 'mkl'", {"engine": "mkl"}),
+                (ValueError, "engine: expected one of None, 'blas', 'builtin', got 'mkl'", {"engine": "mkl"}),
                 (ValueError, "threads: expected 0 to 1024, got -1", {"threads": -1}),
                 (TypeError, "threads: expected a whole number", {"threads": "two"})):
             with self.assertRaisesRegex(error, f"^{sentence}"):

@@ -18,7 +18,7 @@ class Context:
 
     threads: how many threads a call may use; 0: one for each CPU that the process may run on.
     isa: the highest instruction set to use, "reference", "avx2" or "avx512"; None: the best.
-    engine: who multiplies matrices, "blas"; None: the library's choice.
+    engine: who multiplies matrices, "blas" or "builtin"; None: the library's choice.
 
     >>> import attn
     >>> with attn.Context(threads=2, isa="reference") as context:
