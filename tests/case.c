@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-#include "naive.h"
-
 /* Below this, floats are denormal and relative errors mean nothing. */
 static const double smallest_normal = 0x1p-126;
 
@@ -230,6 +228,11 @@ int64_t case_check_promise(const attention_case *c) {
   const int64_t unseeing = check_rows(c, 0);
   check_written(c);
   return unseeing;
+}
+
+void case_check_row(const attention_case *c, const int64_t at[3], const naive_row *expected) {
+  const case_row row = row_of(c, at[0], at[1], at[2]);
+  check_row(c, &row, expected, promised(expected));
 }
 
 double case_output_error(const attention_case *c, int64_t b, int64_t h, int64_t i) {

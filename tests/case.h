@@ -3,6 +3,7 @@
 #ifndef ATTN_CASE_H
 #define ATTN_CASE_H
 
+#include "naive.h"
 #include "tensor.h"
 
 /* What a case is made from; zero in a field means what it means in attn_args. */
@@ -50,6 +51,9 @@ void case_check(const attention_case *c, double tolerance);
 /* The same with the tolerance that docs/numerics.md promises, which grows with the scores of a row. Returns
  * how many rows saw no key. */
 int64_t case_check_promise(const attention_case *c);
+
+/* The same for one row, whose expected results are known. */
+void case_check_row(const attention_case *c, const int64_t at[3], const naive_row *expected);
 
 /* The largest error of a row's output, as case_check measures it. */
 double case_output_error(const attention_case *c, int64_t b, int64_t h, int64_t i);

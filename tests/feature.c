@@ -334,7 +334,7 @@ const feature features[] = {
     {"window to the left", apply_window_left, SIDES, 1, 1},
     {"window to the right", apply_window_right, SIDES, 1, 1},
     {"prefix", apply_prefix, 0, 1, 1},
-    {"dilation", apply_dilation, DILATION, 1, 1},
+    {"dilation", apply_dilation, DILATION, 1, 0},
     {"mask", apply_mask, MASK, 1, 0},
     {"mask of keys", apply_mask_of_keys, MASK, 1, 0},
     {"mask transposed", apply_mask_transposed, MASK, 1, 0},

@@ -10,7 +10,7 @@ typedef struct feature {
   void (*apply)(attention_case *c, random_source *source);
   uint32_t kinds;  /* two features with a common bit cannot both be on */
   int hides;       /* 1: it hides keys */
-  int by_position; /* 1: it hides them so that nobody reads those outside of what is visible */
+  int by_position; /* 1: by where they are, so that keys before and after what is visible are never read */
 } feature;
 
 /* In the order in which they are to be switched on. */
