@@ -52,8 +52,8 @@ void case_check(const attention_case *c, double tolerance);
  * how many rows saw no key. */
 int64_t case_check_promise(const attention_case *c);
 
-/* The same for one row, whose expected results are known. */
-void case_check_row(const attention_case *c, const int64_t at[3], const naive_row *expected);
+/* The same for one row, whose expected results are known, with so many times the tolerance. */
+void case_check_row(const attention_case *c, const int64_t at[3], const naive_row *expected, double times);
 
 /* The largest error of a row's output, as case_check measures it. */
 double case_output_error(const attention_case *c, int64_t b, int64_t h, int64_t i);

@@ -283,6 +283,35 @@ static void test_lse_is_not_needed(void **state) {
   case_close(&s.whole);
 }
 
+/* Work for many threads. */
+static void test_numbers_of_threads(void **state) {
+  (void)state;
+  const int32_t threads[] = {1, 2, 3, 8};
+  const case_spec large = {
+      .batch = 2, .heads_q = 4, .len_q = 300, .len_k = 10, .dim = 4, .dim_v = 90, .lse = 1, .causal = 1};
+  random_source source = random_seeded(support_seed());
+  attn_context *usual = context;
+  split s;
+  tensor output, lse, others, other_lse;
+  open_split(&s, &large, NULL, &source);
+  run_parts(&s, MOST_PARTS, LAYOUT_ROW_MAJOR, &source);
+  merge_apart(&s, &output, &lse);
+  for (size_t n = 0; n < COUNT_OF(threads); n++) {
+    context = context_with_threads(threads[n]);
+    merge_apart(&s, &others, &other_lse);
+    assert_int_equal(tensor_count_different(&output, &others), 0);
+    assert_int_equal(tensor_count_different(&lse, &other_lse), 0);
+    tensor_free(&others);
+    tensor_free(&other_lse);
+    attn_destroy(context);
+  }
+  context = usual;
+  tensor_free(&output);
+  tensor_free(&lse);
+  free_parts(&s);
+  case_close(&s.whole);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_splits),
@@ -292,6 +321,7 @@ int main(void) {
       cmocka_unit_test(test_parts_that_saw_nothing),
       cmocka_unit_test(test_far_lses),
       cmocka_unit_test(test_lse_is_not_needed),
+      cmocka_unit_test(test_numbers_of_threads),
   };
   const int skipped = support_skip_missing_isa();
   return skipped ? skipped : cmocka_run_group_tests(tests, open_context, close_context);
