@@ -164,11 +164,16 @@ int naive_sees(const attn_args *args, int64_t b, int64_t h, int64_t i, int64_t j
   return sees(&q, j);
 }
 
-/* q^T W k. */
+/* q^T W k, as (W^T q) . k. */
 static double general(const query *q, const float *key) {
+  const int64_t dim = q->args->dim;
   double sum = 0;
-  for (int64_t d = 0; d < q->args->dim; d++)
-    sum += (double)q->row[d] * dot(q->args->dim, q->args->score_weight + d * q->args->dim, key);
+  for (int64_t e = 0; e < dim; e++) {
+    double turned = 0;
+    for (int64_t d = 0; d < dim; d++)
+      turned += (double)q->row[d] * (double)q->args->score_weight[d * dim + e];
+    sum += turned * (double)key[e];
+  }
   return sum;
 }
 
@@ -214,6 +219,13 @@ static void make_scores(const query *q, naive_row *row) {
     if (visible || wanted) row->scores[j] = stage[q->args->scores_stage];
     row->seen += visible;
   }
+}
+
+/* 1 if no score is above -infinity, be they masked or not. */
+static int all_masked(const naive_row *row) {
+  for (int64_t j = 0; j < row->len_k; j++)
+    if (row->weights[j] != -INFINITY) return 0;
+  return 1;
 }
 
 /* x[0..count) becomes its softmax, where -infinity stands for what is masked; returns the log-sum-exp. The
@@ -278,9 +290,10 @@ void naive_attention(const attn_args *args, int64_t b, int64_t h, int64_t i, nai
   if (i >= q.sequence.len_q) return;
   row->exists = 1;
   make_scores(&q, row);
+  const int nothing = all_masked(row);
   row->lse = softmax(row->len_k, row->weights, args->sinks ? (double)args->sinks[h] : -INFINITY);
   weigh(&q, row);
-  if (row->lse != -INFINITY) add_values(&q, row);
+  if (!nothing) add_values(&q, row);
   naive_finish(args, row->dim_v, residual_row(&q), row->output, row->bound);
 }
 

@@ -68,6 +68,7 @@ static void check_windows_over_tiles(int64_t len_q, int64_t len_k) {
   random_source source = random_seeded(support_seed());
   attention_case c;
   open_local(&c, &spec, &source);
+  feature_apply(feature_named("masked scores"), &c, &source);
   for (size_t left = 0; left < COUNT_OF(sides); left++)
     for (size_t right = 0; right < COUNT_OF(sides); right++) {
       c.args.window_left = sides[left];
