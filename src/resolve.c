@@ -282,6 +282,7 @@ static int32_t resolve_attention(const attn__check *check, const attn_self_args 
   if (attention.len_q != attention.len_k)
     return attn__check_fail(check, "attention: expected len_k to be len_q, %" PRId64 ", got %" PRId64,
                             attention.len_q, attention.len_k);
+  if (!check_norm(check, &attention)) return 0;
   self->norm = resolve_norm(&attention);
   self->residual.data = attention.residual;
   attention.query = attention.key = attention.value = nothing;

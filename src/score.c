@@ -51,10 +51,16 @@ static row_view view_of(const attn__problem *problem, const attn__sequence *sequ
   return view;
 }
 
+/* 1 if key j is a multiple of steps away from the position; their difference may be too large for an integer. */
+static int32_t on_step(const row_view *view, int64_t j) {
+  const int64_t rest = view->position % view->step;
+  return (rest < 0 ? rest + view->step : rest) == j % view->step;
+}
+
 static int32_t view_sees(const row_view *view, int64_t j) {
   if (j < view->prefix_end) return 1;
   if (j < view->window.begin || j >= view->window.end) return 0;
-  return view->step == 1 || (view->position - j) % view->step == 0;
+  return view->step == 1 || on_step(view, j);
 }
 
 /* The caller wants scores from before the masks. */
@@ -209,7 +215,7 @@ static int32_t edit_row(const attn__problem *problem, const attn__kernels *kerne
   if (problem->bias) add_bias(problem, kernels, row);
   if (problem->alibi_slopes)
     kernels->add_distance(row->count, row->scores, problem->alibi_slopes[row->h],
-                          (float)(row->first_key - view->position));
+                          (float)((double)row->first_key - (double)view->position));
   int32_t masked = apply_view(view, row) || problem->bias || problem->mask;
   if (problem->mask) apply_mask(problem, kernels, row);
   keep(problem, row, 2);
@@ -255,11 +261,21 @@ int32_t attn__score_edit(const attn__problem *problem, const attn__kernels *kern
   return masked;
 }
 
+/* The weights around a center that is NaN: masked ones are 0 all the same. */
+static void spread_nan(const attn__problem *problem, const score_row *row) {
+  for (int64_t c = 0; c < row->count; c++)
+    row->scores[c] = attn__score_sees(problem, row->b, row->h, row->i, row->first_key + c) ? NAN : 0;
+}
+
 /* Multiplies a row's weights by exp(-(j - center)^2 / (2 sigma^2)). */
 static void weigh_row(const attn__problem *problem, const attn__kernels *kernels, const score_row *row) {
   const double center = (double)center_of(problem, row->b, row->h, row->i);
   const float steepness = 0.5f / (problem->sigma * problem->sigma);
   float factors[64];
+  if (isnan(center)) {
+    spread_nan(problem, row);
+    return;
+  }
   for (int64_t c = 0; c < row->count; c += 64) {
     const int64_t count = attn__min(64, row->count - c);
     for (int64_t k = 0; k < count; k++) {

@@ -1,77 +1,9 @@
 /* test_context.c - the memory of a context: through the host's allocator, counted, guarded, and failing.
  * SPDX-License-Identifier: BSD-3-Clause */
-#define _GNU_SOURCE
-#include <pthread.h>
 #include <string.h>
 
+#include "allocator.h"
 #include "case.h"
-
-enum { MOST_BLOCKS = 16, NEVER = -1 };
-
-/* An allocator that gives memory full of NaN, which ends at an unreadable page, and keeps account. */
-typedef struct allocator {
-  struct {
-    guarded memory;
-    void *data;
-    uint64_t bytes;
-  } blocks[MOST_BLOCKS]; /* live where data is not NULL */
-  int64_t allocations;
-  int64_t fail_at;    /* this allocation, counted from 0, fails */
-  int64_t violations; /* of the contract with the host */
-  uint64_t live_bytes;
-  pthread_t caller;
-} allocator;
-
-static void note(allocator *self, int is_violation) {
-  self->violations += is_violation || !pthread_equal(pthread_self(), self->caller);
-}
-
-static void *allocate(void *user, uint64_t bytes, uint64_t alignment) {
-  allocator *self = user;
-  int n = 0;
-  note(self, bytes == 0 || alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > 4096);
-  if (self->allocations++ == self->fail_at) return NULL;
-  while (n < MOST_BLOCKS && self->blocks[n].data) n++;
-  if (n == MOST_BLOCKS) return NULL;
-  const uint64_t room = (bytes + alignment - 1) / alignment * alignment;
-  self->blocks[n].memory = guarded_make((int64_t)(room / sizeof(float)), GUARD_AFTER);
-  self->blocks[n].data = self->blocks[n].memory.data;
-  self->blocks[n].bytes = bytes;
-  self->live_bytes += bytes;
-  memset(self->blocks[n].data, 0xff, bytes);
-  return self->blocks[n].data;
-}
-
-static void deallocate(void *user, void *memory, uint64_t bytes) {
-  allocator *self = user;
-  int n = 0;
-  while (n < MOST_BLOCKS && self->blocks[n].data != memory) n++;
-  note(self, memory == NULL || n == MOST_BLOCKS || self->blocks[n].bytes != bytes);
-  if (n == MOST_BLOCKS) return;
-  self->live_bytes -= self->blocks[n].bytes;
-  self->blocks[n].data = NULL;
-  guarded_free(&self->blocks[n].memory);
-}
-
-static attn_options options_of(allocator *self, int32_t threads) {
-  *self = (allocator){.fail_at = NEVER, .caller = pthread_self()};
-  return (attn_options){.size = sizeof(attn_options),
-                        .threads = threads,
-                        .user = self,
-                        .allocate = allocate,
-                        .deallocate = deallocate};
-}
-
-static void assert_balanced(const allocator *self) {
-  assert_int_equal(self->violations, 0);
-  assert_int_equal(self->live_bytes, 0);
-}
-
-static attn_context *create(const attn_options *options) {
-  attn_context *context;
-  if (attn_create(&context, options) != ATTN_OK) fail_msg("%s", attn_last_error(NULL));
-  return context;
-}
 
 static const case_spec specs[] = {
     {.batch = 1, .heads_q = 1, .len_q = 3, .len_k = 5, .dim = 2, .weights = 1, .lse = 1},
@@ -109,11 +41,11 @@ static void test_counts_are_balanced(void **state) {
   (void)state;
   allocator self;
   for (int32_t threads = 1; threads <= 4; threads++) {
-    const attn_options options = options_of(&self, threads);
-    attn_context *context = create(&options);
+    const attn_options options = allocator_options(&self, threads);
+    attn_context *context = allocator_context(&options);
     assert_true(self.live_bytes > 0);
     attn_destroy(context);
-    assert_balanced(&self);
+    allocator_assert_balanced(&self);
   }
 }
 
@@ -123,15 +55,15 @@ static void test_scratch_is_filled_before_it_is_read(void **state) {
   allocator self;
   for (size_t n = 0; n < COUNT_OF(specs); n++)
     for (int32_t threads = 1; threads <= 3; threads += 2) {
-      const attn_options options = options_of(&self, threads);
-      attn_context *context = create(&options);
+      const attn_options options = allocator_options(&self, threads);
+      attn_context *context = allocator_context(&options);
       attention_case c;
       open_spec(&c, n);
       case_run(&c, context);
       case_check(&c, 4e-6);
       case_close(&c);
       attn_destroy(context);
-      assert_balanced(&self);
+      allocator_assert_balanced(&self);
     }
 }
 
@@ -140,8 +72,8 @@ static void test_explained_scratch_is_what_is_allocated(void **state) {
   allocator self;
   for (size_t n = 0; n < COUNT_OF(specs); n++)
     for (int32_t threads = 1; threads <= 4; threads++) {
-      const attn_options options = options_of(&self, threads);
-      attn_context *context = create(&options);
+      const attn_options options = allocator_options(&self, threads);
+      attn_context *context = allocator_context(&options);
       attn_plan plan = {.size = sizeof plan};
       attention_case c;
       open_spec(&c, n);
@@ -158,8 +90,8 @@ static void test_explained_scratch_is_what_is_allocated(void **state) {
 static void test_a_second_call_allocates_nothing(void **state) {
   (void)state;
   allocator self;
-  const attn_options options = options_of(&self, 3);
-  attn_context *context = create(&options);
+  const attn_options options = allocator_options(&self, 3);
+  attn_context *context = allocator_context(&options);
   for (size_t n = 0; n < COUNT_OF(specs); n++) {
     attention_case c;
     open_spec(&c, n);
@@ -180,23 +112,23 @@ static void test_a_second_call_allocates_nothing(void **state) {
   }
   assert_int_equal(self.allocations, before);
   attn_destroy(context);
-  assert_balanced(&self);
+  allocator_assert_balanced(&self);
 }
 
 static void test_creation_without_memory(void **state) {
   (void)state;
   allocator self;
-  attn_options options = options_of(&self, 4);
-  attn_destroy(create(&options));
+  attn_options options = allocator_options(&self, 4);
+  attn_destroy(allocator_context(&options));
   const int64_t needed = self.allocations;
   for (int64_t n = 0; n < needed; n++) {
     attn_context *context = (attn_context *)(void *)&self;
-    options = options_of(&self, 4);
+    options = allocator_options(&self, 4);
     self.fail_at = n;
     assert_int_equal(attn_create(&context, &options), ATTN_ERROR_MEMORY);
     assert_null(context);
     assert_int_equal(strncmp(attn_last_error(NULL), "memory: ", 8), 0);
-    assert_balanced(&self);
+    allocator_assert_balanced(&self);
   }
 }
 
@@ -205,8 +137,8 @@ static void test_creation_without_memory(void **state) {
 static void test_calls_without_memory(void **state) {
   (void)state;
   allocator self;
-  const attn_options options = options_of(&self, 3);
-  attn_context *context = create(&options);
+  const attn_options options = allocator_options(&self, 3);
+  attn_context *context = allocator_context(&options);
   int64_t failures = 0;
   for (size_t n = 0; n < COUNT_OF(specs); n++) {
     attention_case c;
@@ -226,7 +158,7 @@ static void test_calls_without_memory(void **state) {
   }
   assert_true(failures > 0);
   attn_destroy(context);
-  assert_balanced(&self);
+  allocator_assert_balanced(&self);
 }
 
 /* The softmax needs no scratch at all. */
@@ -234,8 +166,8 @@ static void test_softmax_allocates_nothing(void **state) {
   (void)state;
   static float numbers[600 * 600];
   allocator self;
-  const attn_options options = options_of(&self, 3);
-  attn_context *context = create(&options);
+  const attn_options options = allocator_options(&self, 3);
+  attn_context *context = allocator_context(&options);
   const attn_softmax_args args = {
       .size = sizeof args, .rows = 600, .cols = 600, .input = numbers, .output = numbers};
   assert_int_equal(attn_softmax(context, &args), ATTN_OK);
@@ -243,7 +175,7 @@ static void test_softmax_allocates_nothing(void **state) {
   assert_int_equal(attn_softmax(context, &args), ATTN_OK);
   assert_int_equal(self.allocations, before);
   attn_destroy(context);
-  assert_balanced(&self);
+  allocator_assert_balanced(&self);
 }
 
 /* The attention of layers whose arrays are all in the same memory: sizes, and what else needs scratch. */
@@ -286,8 +218,8 @@ static void test_explained_scratch_of_a_layer_is_what_is_allocated(void **state)
   allocator self;
   for (size_t n = 0; n < COUNT_OF(layers); n++)
     for (int32_t threads = 1; threads <= 4; threads++) {
-      const attn_options options = options_of(&self, threads);
-      attn_context *context = create(&options);
+      const attn_options options = allocator_options(&self, threads);
+      attn_context *context = allocator_context(&options);
       attn_args attention;
       const attn_self_args args = layer_of(n, &attention);
       attn_plan plan = {.size = sizeof plan};
@@ -308,8 +240,8 @@ static void test_explained_scratch_of_a_layer_is_what_is_allocated(void **state)
 static void test_layers_without_memory(void **state) {
   (void)state;
   allocator self;
-  const attn_options options = options_of(&self, 2);
-  attn_context *context = create(&options);
+  const attn_options options = allocator_options(&self, 2);
+  attn_context *context = allocator_context(&options);
   attn_args attention;
   const attn_self_args args = layer_of(1, &attention);
   args.output[0] = 7;
@@ -320,7 +252,7 @@ static void test_layers_without_memory(void **state) {
   assert_int_equal(attn_self(context, &args), ATTN_OK);
   assert_true(args.output[0] == 0);
   attn_destroy(context);
-  assert_balanced(&self);
+  allocator_assert_balanced(&self);
 }
 
 static void test_threads_leave_no_trace(void **state) {

@@ -24,18 +24,46 @@ static attn__problem causal_problem(int64_t offset) {
                          .offset = offset};
 }
 
+/* By the definition; the offset is small. */
 static int sees(const attn__problem *problem, int64_t i, int64_t j) {
-  return !problem->causal || j - i <= problem->offset;
+  const int64_t distance = j - i - problem->offset;
+  if (problem->lengths_q && i >= problem->lengths_q[0]) return 0;
+  if (problem->lengths_k && j >= problem->lengths_k[0]) return 0;
+  if (problem->causal && distance > 0) return 0;
+  if (j < problem->window_prefix) return 1;
+  if (problem->window_left != ATTN__UNBOUNDED && distance < -problem->window_left) return 0;
+  if (problem->window_right != ATTN__UNBOUNDED && distance > problem->window_right) return 0;
+  return distance % problem->window_dilation == 0;
+}
+
+/* Calls check with every small window and prefix, and with some lengths, causal or not, at every offset. */
+static void for_each_rule(void (*check)(const attn__problem *problem)) {
+  static const int64_t sides[] = {0, 1, 3, ATTN__UNBOUNDED}, lengths_q[] = {LEN_Q, 4},
+                       lengths_k[] = {LEN_K, 6};
+  for (int64_t n = 0; n < 4 * 4 * 3 * 2 * 2; n++)
+    for (int64_t offset = -LEN_Q - 2; offset <= LEN_K + 2; offset++) {
+      attn__problem problem = causal_problem(offset);
+      problem.window_left = sides[n % 4];
+      problem.window_right = sides[n / 4 % 4];
+      problem.window_prefix = n / 16 % 3 * 2;
+      problem.causal = (int32_t)(n / 48 % 2);
+      problem.lengths_q = &lengths_q[n / 96];
+      problem.lengths_k = &lengths_k[n / 96];
+      check(&problem);
+    }
+}
+
+static void check_sees(const attn__problem *given) {
+  attn__problem problem = *given;
+  for (problem.window_dilation = 1; problem.window_dilation < 4; problem.window_dilation++)
+    for (int64_t i = 0; i < LEN_Q; i++)
+      for (int64_t j = 0; j < LEN_K; j++)
+        assert_int_equal(attn__score_sees(&problem, 0, 0, i, j), sees(&problem, i, j));
 }
 
 static void test_sees(void **state) {
   (void)state;
-  for (int64_t offset = -LEN_Q - 2; offset <= LEN_K + 2; offset++) {
-    const attn__problem problem = causal_problem(offset);
-    for (int64_t i = 0; i < LEN_Q; i++)
-      for (int64_t j = 0; j < LEN_K; j++)
-        assert_int_equal(attn__score_sees(&problem, 0, 0, i, j), sees(&problem, i, j));
-  }
+  for_each_rule(check_sees);
 }
 
 static attn__key_range visible_of(const attn__problem *problem, int64_t first, int64_t count) {
@@ -61,16 +89,35 @@ static void check_visible(const attn__problem *problem, int64_t first, int64_t c
   }
 }
 
+static void check_all_visible(const attn__problem *problem) {
+  for (int64_t first = 0; first < LEN_Q; first++)
+    for (int64_t count = 1; first + count <= LEN_Q; count++) check_visible(problem, first, count);
+}
+
 static void test_visible(void **state) {
   (void)state;
-  for (int64_t offset = -LEN_Q - 2; offset <= LEN_K + 2; offset++) {
-    attn__problem problem = causal_problem(offset);
-    for (int64_t first = 0; first < LEN_Q; first++)
-      for (int64_t count = 1; first + count <= LEN_Q; count++) check_visible(&problem, first, count);
-  }
-  attn__problem problem = causal_problem(0);
-  problem.causal = 0;
-  check_visible(&problem, 0, LEN_Q);
+  for_each_rule(check_all_visible);
+}
+
+/* Keys [key, key + keys) between the first and the last that queries [0, LEN_Q) see. */
+static void check_hole(const attn__problem *problem, int64_t key, int64_t keys) {
+  const attn__score_tile tile = {.heads = 1, .queries = LEN_Q, .first_key = key, .keys = keys};
+  int seen = 0;
+  for (int64_t i = 0; i < LEN_Q; i++)
+    for (int64_t j = key; j < key + keys; j++) seen |= sees(problem, i, j);
+  assert_int_equal(attn__score_hidden(problem, &tile), problem->window_prefix > 0 && !seen);
+}
+
+static void check_holes(const attn__problem *problem) {
+  const attn__key_range range = visible_of(problem, 0, LEN_Q);
+  for (int64_t key = range.begin; key < range.end; key++)
+    for (int64_t keys = 1; key + keys <= range.end; keys++) check_hole(problem, key, keys);
+}
+
+/* Between a prefix and the windows. */
+static void test_hidden(void **state) {
+  (void)state;
+  for_each_rule(check_holes);
 }
 
 static void test_visible_at_the_ends_of_the_range(void **state) {
@@ -106,26 +153,27 @@ static void check_edit(const attn__problem *problem, attn__score_tile tile) {
   assert_int_equal(result, masked);
 }
 
+/* One tile after another, of each place and size. */
+static void check_edits(const attn__problem *problem) {
+  for (int64_t query = 0; query < LEN_Q; query += 2)
+    for (int64_t queries = 1; query + queries <= LEN_Q; queries += 2)
+      for (int64_t key = 0; key < LEN_K; key += 2)
+        for (int64_t keys = 1; key + keys <= LEN_K; keys += 3)
+          check_edit(
+              problem,
+              (attn__score_tile){
+                  .heads = 2, .first_query = query, .queries = queries, .first_key = key, .keys = keys});
+}
+
 static void test_edit(void **state) {
   (void)state;
-  for (int64_t offset = -LEN_Q - 2; offset <= LEN_K + 2; offset++) {
-    const attn__problem problem = causal_problem(offset);
-    for (int64_t query = 0; query < LEN_Q; query++)
-      for (int64_t queries = 1; query + queries <= LEN_Q; queries++)
-        for (int64_t key = 0; key < LEN_K; key++)
-          for (int64_t keys = 1; key + keys <= LEN_K; keys++)
-            check_edit(
-                &problem,
-                (attn__score_tile){
-                    .heads = 2, .first_query = query, .queries = queries, .first_key = key, .keys = keys});
-  }
+  for_each_rule(check_edits);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sees),
-      cmocka_unit_test(test_visible),
-      cmocka_unit_test(test_visible_at_the_ends_of_the_range),
+      cmocka_unit_test(test_sees),   cmocka_unit_test(test_visible),
+      cmocka_unit_test(test_hidden), cmocka_unit_test(test_visible_at_the_ends_of_the_range),
       cmocka_unit_test(test_edit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
