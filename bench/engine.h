@@ -1,4 +1,4 @@
-/* engine.h - what is timed: the library with one of its product engines, or the hand-written rival.
+/* engine.h - what is timed: the library with one of its product engines, or a rival.
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
@@ -10,14 +10,20 @@
 #include "shapes.h"
 #include "unfused.h"
 
+/* In the order of the table; what others are compared with comes first. */
 enum { ENGINE_AUTO, ENGINE_BLAS, ENGINE_UNFUSED, ENGINE_KINDS };
+
+enum { ENGINE_TEXT_SIZE = 200 };
 
 typedef struct bench_engine {
   int kind;
-  attn_context *context; /* NULL for unfused */
+  attn_context *context; /* NULL for rivals */
   attn_args args;
   bench_unfused unfused;
-  int64_t rss_growth_kib; /* peak memory grown by the first call, roughly; -1: not known */
+  char detail[ENGINE_TEXT_SIZE];  /* how it computes: "tiled, blas" */
+  char skipped[ENGINE_TEXT_SIZE]; /* why it does not take part; "" if it does */
+  double first_seconds;           /* of the first call */
+  int64_t rss_growth_kib;         /* peak memory grown by the first call, roughly; -1: not known */
 } bench_engine;
 
 /* What an engine is opened for; all of it outlives the engine. */
@@ -33,14 +39,16 @@ const char *engine_name(int kind);
 /* engine_kind - the kind of that name, -1 if there is none. */
 int engine_kind(const char *name);
 
-/* engine_open - makes an engine ready for its first call. Returns a BENCH_ code; close it either way. */
+/* engine_is_rival - is it something else than the library? */
+int engine_is_rival(int kind);
+
+/* engine_open - makes an engine ready and calls it once into the inputs' output, or sets skipped where it
+ * cannot do this shape on this machine. Returns a BENCH_ code; close it either way. */
 int engine_open(bench_engine *engine, int kind, const engine_setup *setup);
 
-/* engine_first_call - a call into the inputs' output that sets rss_growth_kib. Returns a BENCH_ code. */
-int engine_first_call(bench_engine *engine);
-
-/* engine_call - a call into the inputs' output. Returns a BENCH_ code. */
-int engine_call(bench_engine *engine);
+/* engine_time - the seconds of so many calls into the inputs' output. Where calls are short, one more comes
+ * before them, which brings the caches back. Returns a BENCH_ code. */
+int engine_time(bench_engine *engine, int64_t calls, double *seconds);
 
 void engine_close(bench_engine *engine);
 

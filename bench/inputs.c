@@ -57,6 +57,16 @@ int inputs_open(bench_inputs *inputs, const bench_shape *shape) {
   return BENCH_OK;
 }
 
+double inputs_difference(const bench_inputs *inputs, size_t floats) {
+  double largest = 0;
+  for (size_t n = 0; n < floats; n++) {
+    double apart = fabs((double)inputs->output[n] - (double)inputs->reference[n]);
+    if (isnan(apart)) return apart;
+    if (apart > largest) largest = apart;
+  }
+  return largest;
+}
+
 void inputs_close(bench_inputs *inputs) {
   free(inputs->query);
   free(inputs->key);

@@ -16,6 +16,9 @@ typedef struct bench_inputs {
 /* inputs_open - allocates and fills. Returns a BENCH_ code. */
 int inputs_open(bench_inputs *inputs, const bench_shape *shape);
 
+/* inputs_difference - the largest one between output and reference, of so many floats; NaN if there is a NaN. */
+double inputs_difference(const bench_inputs *inputs, size_t floats);
+
 /* inputs_close - frees what inputs_open has set, also after it failed. */
 void inputs_close(bench_inputs *inputs);
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "options.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -26,12 +27,23 @@ static int64_t parse_count(const char *text, int64_t max) {
   return count <= max ? count : 0;
 }
 
-static int read_shape(bench_options *options, const char *item) {
+static int add_shape(bench_options *options, const char *name, const char *numbers) {
   if (options->shape_count == SHAPES_MAX)
     return bench_error(BENCH_USAGE, "--shapes: at most %d shapes", SHAPES_MAX);
-  int code = shape_parse(item, &options->shapes[options->shape_count]);
+  int code = shape_parse(name, numbers, &options->shapes[options->shape_count]);
   if (code == BENCH_OK) options->shape_count++;
   return code;
+}
+
+/* A name, a pattern of names, or numbers. */
+static int read_shape(bench_options *options, const char *item) {
+  size_t before = options->shape_count;
+  int code = BENCH_OK;
+  for (size_t n = 0; n < named_shape_count && code == BENCH_OK; n++)
+    if (fnmatch(item, named_shapes[n].name, 0) == 0)
+      code = add_shape(options, named_shapes[n].name, named_shapes[n].numbers);
+  if (code != BENCH_OK || options->shape_count > before) return code;
+  return add_shape(options, item, item);
 }
 
 static int read_threads(bench_options *options, const char *item) {
@@ -131,11 +143,14 @@ static int cpu_count(void) {
   return cpus < PROBE_MEMBERS_MAX ? cpus : PROBE_MEMBERS_MAX;
 }
 
-static void fill_defaults(bench_options *options) {
-  if (options->shape_count == 0) {
-    memcpy(options->shapes, named_shapes, named_shape_count * sizeof *named_shapes);
-    options->shape_count = named_shape_count;
-  }
+static int compare_ints(const void *left, const void *right) {
+  int a = *(const int *)left, b = *(const int *)right;
+  return (a > b) - (a < b);
+}
+
+static int fill_defaults(bench_options *options) {
+  int code = BENCH_OK;
+  if (options->shape_count == 0) code = read_list(options, "S*,T*,D*,N*", read_shape);
   if (options->threads_count == 0) {
     options->threads[options->threads_count++] = 1;
     if (cpu_count() > 1) options->threads[options->threads_count++] = cpu_count();
@@ -144,6 +159,10 @@ static void fill_defaults(bench_options *options) {
     for (int kind = 0; kind < ENGINE_KINDS; kind++) options->engines[options->engine_count++] = kind;
   if (options->min_pairs == 0) options->min_pairs = options->quick ? 2 : 11;
   if (options->max_seconds <= 0) options->max_seconds = options->quick ? 2 : 120;
+  /* One thread first, as others are compared with it; the library first, as rivals are. */
+  qsort(options->threads, options->threads_count, sizeof options->threads[0], compare_ints);
+  qsort(options->engines, options->engine_count, sizeof options->engines[0], compare_ints);
+  return code;
 }
 
 int options_read(bench_options *options, int count, char **arguments) {
@@ -162,66 +181,5 @@ int options_read(bench_options *options, int count, char **arguments) {
     }
     if (code != BENCH_OK) return code;
   }
-  fill_defaults(options);
-  return BENCH_OK;
-}
-
-static const char help_usage[] =
-    "attn-bench - speed of libattn, as ratios within one run\n"
-    "\n"
-    "usage: attn-bench [OPTION]...\n"
-    "\n"
-    "  --shapes LIST       names, or numbers B:Hq:Hkv:Nq:Nk:D:causal (default: all named shapes)\n"
-    "  --threads LIST      thread counts (default: 1, and one for each CPU)\n"
-    "  --engine LIST       auto, blas, unfused (default: all)\n"
-    "  --isa NAME          the library's highest instruction set: auto, reference, avx2, avx512\n"
-    "  --min-pairs N       repeat until each engine has N good pairs (default 11) ...\n"
-    "  --max-seconds T     ... or T seconds went by for one shape and thread count (default 120)\n"
-    "  --quick             a smoke run: 2 good pairs or 2 seconds\n"
-    "  --json FILE         write the rows as JSON too\n"
-    "  --help, --version\n"
-    "\n"
-    "Lists have commas between items, and options with a list may be repeated.\n"
-    "Example: attn-bench --shapes S1,S3,1:8:8:1024:1024:64:1 --threads 1,2 --json rows.json\n"
-    "\n"
-    "named shapes (B:Hq:Hkv:Nq:Nk:D:causal):\n";
-
-static const char help_method[] =
-    "\n"
-    "engines:\n"
-    "  auto     attn_global() with the product engine that the library picks\n"
-    "  blas     attn_global() with the tiles multiplied by cblas_sgemm\n"
-    "  unfused  the same by hand: for each head one sgemm, a softmax over the full matrix in plain C\n"
-    "           with expf, one sgemm; threads share the heads\n"
-    "\n"
-    "How it measures. The engines' first outputs are compared. Then the engines alternate, repeat by\n"
-    "repeat. A repeat calls an engine as often as it takes to fill 2 ms. Right before and right after it\n"
-    "a probe of 1.5 ms measures how fast as many threads do fused multiply-adds. A repeat and its two\n"
-    "probes are a pair. It is good if both probes are within 10 % of the best probe of the run with that\n"
-    "many threads. All numbers are medians over good pairs; repeats go on until there are enough.\n"
-    "\n"
-    "columns, and keys of the JSON rows:\n"
-    "  ms       median_ms         time of one call; over all pairs if none is good\n"
-    "  GFLOP/s  gflops            4 B Hq Nq Nk D, half if causal, by that time\n"
-    "  peak     fma_peak_gflops   the best probe of the run with that many threads\n"
-    "  of peak  fraction_of_peak  GFLOP/s of a repeat by the mean of its two probes; - or null if no\n"
-    "                             pair is good\n"
-    "  x unf.   ratio_to_unfused  time of unfused by time of this engine, both in the same round and\n"
-    "                             both pairs good; - or null if there are none\n"
-    "  pairs    pairs_used, pairs_taken\n"
-    "                             good pairs of all; ratio_pairs_used counts those of ratio_to_unfused\n"
-    "  noise    probe_spread      how far the slowest tenth of the probes lies under the best\n"
-    "  KiB      rss_growth_kib    memory grown at its peak by the first call, roughly; BLAS's own buffers\n"
-    "                             count for whoever touches them first; - or null if not known\n"
-    "\n"
-    "exit codes: 0 fine, 1 a wrong output, 2 command line, 3 file, 4 library, memory or threads\n";
-
-void options_help(void) {
-  fputs(help_usage, stdout);
-  for (size_t n = 0; n < named_shape_count; n++) {
-    const bench_shape *s = &named_shapes[n];
-    printf("  %-4s %d:%d:%d:%d:%d:%d:%d\n", s->name, (int)s->batch, (int)s->heads_q, (int)s->heads_kv,
-           (int)s->len_q, (int)s->len_k, (int)s->dim, s->causal);
-  }
-  fputs(help_method, stdout);
+  return fill_defaults(options);
 }

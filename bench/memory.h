@@ -1,0 +1,17 @@
+/* memory.h - how much memory this process takes, and how much there is.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BENCH_MEMORY_H
+#define BENCH_MEMORY_H
+
+#include <stdint.h>
+
+/* memory_peak - the peak of this process's resident memory in KiB; -1 where the system does not tell. */
+int64_t memory_peak(void);
+
+/* memory_reset_peak - brings the peak down to what is resident now, where the system can; returns it. */
+int64_t memory_reset_peak(void);
+
+/* memory_available - the bytes that can be had without swapping; infinity where the system does not tell. */
+double memory_available(void);
+
+#endif
