@@ -12,6 +12,8 @@
 #include "options.h"
 #include "read.h"
 #include "report.h"
+#include "rivals.h"
+#include "serve.h"
 
 static const double largest_difference = 1e-4; /* between two engines' outputs */
 
@@ -25,6 +27,7 @@ typedef struct bench_run {
   bench_engine engines[ENGINE_KINDS];
   bench_series series[ENGINE_KINDS];
   double one_thread[ENGINE_KINDS]; /* speed of each kind at this shape on one thread; NaN: not known */
+  bench_rivals rivals;
   bench_report report;
 } bench_run;
 
@@ -37,10 +40,11 @@ typedef struct bench_group {
   size_t engine_count;
 } bench_group;
 
-/* The first call's output must be that of the first engine. */
+/* The first call's output must be that of the first engine. (Rivals in other processes have passed.) */
 static int check_engine(bench_run *run, const bench_group *group) {
   size_t floats = shape_query_floats(group->shape), e = group->engine_count;
   bench_inputs *inputs = group->inputs;
+  if (engine_is_apart(run->engines[e].kind)) return BENCH_OK;
   if (e == 0) memcpy(inputs->reference, inputs->output, floats * sizeof(float));
   double apart = inputs_difference(inputs, floats);
   if (apart <= largest_difference) return BENCH_OK;
@@ -55,9 +59,16 @@ static int check_engine(bench_run *run, const bench_group *group) {
 
 /* Opens the engines that can do this shape, without gaps. */
 static int open_engines(bench_run *run, bench_group *group) {
-  engine_setup setup = {group->shape, group->inputs, group->probe->crew, run->options.isa};
+  engine_setup setup = {.shape = group->shape,
+                        .inputs = group->inputs,
+                        .crew = group->probe->crew,
+                        .isa = run->options.isa,
+                        .rivals = &run->rivals,
+                        .largest_difference = largest_difference,
+                        .longest_call = run->options.max_seconds / 3};
   for (size_t e = 0; e < run->options.engine_count; e++) {
     bench_engine *engine = &run->engines[group->engine_count];
+    if (run->rivals.absent[run->options.engines[e]][0] != '\0') continue; /* said so before */
     memset(group->inputs->output, 0xff, shape_query_floats(group->shape) * sizeof(float)); /* NaN shows */
     int code = engine_open(engine, run->options.engines[e], &setup);
     if (code == BENCH_OK && engine->skipped[0] != '\0') {
@@ -116,7 +127,7 @@ static int run_group(bench_run *run, bench_group *group) {
 
 static int run_shape(bench_run *run, const bench_shape *shape) {
   bench_inputs inputs;
-  int code = inputs_open(&inputs, shape);
+  int code = inputs_open(&inputs, shape, options_want_peers(&run->options));
   for (int kind = 0; kind < ENGINE_KINDS; kind++) run->one_thread[kind] = NAN;
   for (size_t t = 0; t < run->options.threads_count && code == BENCH_OK; t++) {
     bench_probe *fma = &run->probes[t];
@@ -156,7 +167,9 @@ static int run_all(bench_run *run) {
 
 static int run_bench(bench_run *run) {
   int code = describe_library(run);
-  if (code == BENCH_OK) code = report_open(&run->report, &run->options, &run->info);
+  if (code == BENCH_OK && options_want_peers(&run->options))
+    rivals_find(&run->rivals, run->options.onnxruntime, run->info.blas_core);
+  if (code == BENCH_OK) code = report_open(&run->report, &run->options, &run->info, &run->rivals);
   if (code == BENCH_OK) {
     code = run_all(run);
     int closed = report_close(&run->report);
@@ -168,6 +181,7 @@ static int run_bench(bench_run *run) {
 
 int main(int count, char **arguments) {
   static bench_run run;
+  if (count > 1 && strcmp(arguments[1], "--serve") == 0) return serve(count - 2, arguments + 2);
   int code = options_read(&run.options, count, arguments);
   if (code != BENCH_OK) return code;
   if (run.options.help)

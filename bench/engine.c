@@ -7,6 +7,8 @@
 
 #include "bench.h"
 #include "memory.h"
+#include "peer.h"
+#include "rivals.h"
 
 static const double short_call = 0.01; /* seconds */
 
@@ -14,9 +16,9 @@ static const struct {
   const char *name;
   int32_t engine; /* ATTN_ENGINE_... */
 } kinds[ENGINE_KINDS] = {
-    [ENGINE_AUTO] = {"auto", ATTN_ENGINE_AUTO},
-    [ENGINE_BLAS] = {"blas", ATTN_ENGINE_BLAS},
-    [ENGINE_UNFUSED] = {"unfused", 0},
+    [ENGINE_AUTO] = {"auto", ATTN_ENGINE_AUTO}, [ENGINE_BLAS] = {"blas", ATTN_ENGINE_BLAS},
+    [ENGINE_UNFUSED] = {"unfused", 0},          [ENGINE_UNFUSED_BEST] = {"unfused-best", 0},
+    [ENGINE_ONNXRUNTIME] = {"onnxruntime", 0},  [ENGINE_NUMPY] = {"numpy", 0},
 };
 
 const char *engine_name(int kind) {
@@ -31,6 +33,10 @@ int engine_kind(const char *name) {
 
 int engine_is_rival(int kind) {
   return kind >= ENGINE_UNFUSED;
+}
+
+int engine_is_apart(int kind) {
+  return kind >= ENGINE_UNFUSED_BEST;
 }
 
 static attn_args arguments_of(const engine_setup *setup) {
@@ -70,12 +76,8 @@ static int open_library(bench_engine *engine, const engine_setup *setup) {
 }
 
 static int open_unfused(bench_engine *engine, const engine_setup *setup) {
-  double needed = unfused_bytes(setup->shape, crew_members(setup->crew)), free = memory_available();
-  if (needed > free / 2) {
-    snprintf(engine->skipped, sizeof engine->skipped, "its score matrices take %.1f GiB, of %.1f GiB free",
-             needed / (1 << 30), free / (1 << 30));
-    return BENCH_OK;
-  }
+  double bytes = unfused_bytes(setup->shape, crew_members(setup->crew));
+  if (!memory_suffices(bytes, engine->skipped, sizeof engine->skipped)) return BENCH_OK;
   snprintf(engine->detail, sizeof engine->detail, "%s", unfused_core());
   return unfused_open(&engine->unfused, setup->shape, setup->inputs, setup->crew);
 }
@@ -101,11 +103,16 @@ static int call_first(bench_engine *engine) {
 
 int engine_open(bench_engine *engine, int kind, const engine_setup *setup) {
   *engine = (bench_engine){.kind = kind, .rss_growth_kib = -1};
+  if (engine_is_apart(kind)) {
+    rivals_open(engine, setup);
+    return BENCH_OK;
+  }
   int code = engine_is_rival(kind) ? open_unfused(engine, setup) : open_library(engine, setup);
   return code == BENCH_OK && engine->skipped[0] == '\0' ? call_first(engine) : code;
 }
 
 int engine_time(bench_engine *engine, int64_t calls, double *seconds) {
+  if (engine->peer != NULL) return rivals_time(engine, calls, seconds);
   int code = engine->first_seconds < short_call ? call(engine) : BENCH_OK;
   double start = bench_seconds();
   for (int64_t c = 0; c < calls && code == BENCH_OK; c++) code = call(engine);
@@ -116,4 +123,5 @@ int engine_time(bench_engine *engine, int64_t calls, double *seconds) {
 void engine_close(bench_engine *engine) {
   attn_destroy(engine->context);
   unfused_close(&engine->unfused);
+  peer_close(engine->peer);
 }

@@ -3,7 +3,6 @@
 #include "memory.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #ifdef __GLIBC__
@@ -39,7 +38,10 @@ int64_t memory_reset_peak(void) {
   return memory_peak();
 }
 
-double memory_available(void) {
+int memory_suffices(double bytes, char *text, size_t text_size) {
   int64_t kib = read_number("/proc/meminfo", "MemAvailable");
-  return kib >= 0 ? 1024 * (double)kib : (double)INFINITY;
+  if (kib < 0 || bytes <= 512 * (double)kib) return 1;
+  snprintf(text, text_size, "its score matrices take %.1f GiB, of %.1f GiB free", bytes / (1 << 30),
+           (double)kib / (1 << 20));
+  return 0;
 }

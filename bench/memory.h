@@ -3,6 +3,7 @@
 #ifndef BENCH_MEMORY_H
 #define BENCH_MEMORY_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* memory_peak - the peak of this process's resident memory in KiB; -1 where the system does not tell. */
@@ -11,7 +12,7 @@ int64_t memory_peak(void);
 /* memory_reset_peak - brings the peak down to what is resident now, where the system can; returns it. */
 int64_t memory_reset_peak(void);
 
-/* memory_available - the bytes that can be had without swapping; infinity where the system does not tell. */
-double memory_available(void);
+/* memory_suffices - can so many bytes of score matrices be had without swapping, twice over? Says why not. */
+int memory_suffices(double bytes, char *text, size_t text_size);
 
 #endif

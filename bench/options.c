@@ -57,12 +57,20 @@ static int read_threads(bench_options *options, const char *item) {
   return BENCH_OK;
 }
 
+/* A name, or "all". */
 static int read_engine(bench_options *options, const char *item) {
-  int kind = engine_kind(item);
-  if (kind < 0) return bench_error(BENCH_USAGE, "--engine: expected auto, blas or unfused, got '%s'", item);
-  for (size_t e = 0; e < options->engine_count; e++)
-    if (options->engines[e] == kind) return bench_error(BENCH_USAGE, "--engine: '%s' is given twice", item);
-  options->engines[options->engine_count++] = kind;
+  int named = engine_kind(item), is_all = strcmp(item, "all") == 0;
+  if (named < 0 && !is_all)
+    return bench_error(
+        BENCH_USAGE,
+        "--engine: expected auto, blas, unfused, unfused-best, onnxruntime, numpy or all, got '%s'", item);
+  for (int kind = 0; kind < ENGINE_KINDS; kind++) {
+    if (kind != named && !is_all) continue;
+    for (size_t e = 0; e < options->engine_count; e++)
+      if (options->engines[e] == kind)
+        return bench_error(BENCH_USAGE, "--engine: '%s' is given twice", engine_name(kind));
+    options->engines[options->engine_count++] = kind;
+  }
   return BENCH_OK;
 }
 
@@ -101,6 +109,11 @@ static int read_json(bench_options *options, const char *item) {
   return BENCH_OK;
 }
 
+static int read_onnxruntime(bench_options *options, const char *item) {
+  options->onnxruntime = item;
+  return BENCH_OK;
+}
+
 /* Reads each item of a list with commas between. */
 static int read_list(bench_options *options, const char *list, item_reader read) {
   char item[ITEM_SIZE];
@@ -121,13 +134,10 @@ static int read_value(bench_options *options, const char *name, const char *valu
     const char *name;
     item_reader read;
     int list;
-  } readers[] = {{"--shapes", read_shape, 1},
-                 {"--threads", read_threads, 1},
-                 {"--engine", read_engine, 1},
-                 {"--isa", read_isa, 0},
-                 {"--min-pairs", read_min_pairs, 0},
-                 {"--max-seconds", read_max_seconds, 0},
-                 {"--json", read_json, 0}};
+  } readers[] = {{"--shapes", read_shape, 1},        {"--threads", read_threads, 1},
+                 {"--engine", read_engine, 1},       {"--isa", read_isa, 0},
+                 {"--min-pairs", read_min_pairs, 0}, {"--max-seconds", read_max_seconds, 0},
+                 {"--json", read_json, 0},           {"--onnxruntime", read_onnxruntime, 0}};
   for (size_t r = 0; r < sizeof readers / sizeof readers[0]; r++) {
     if (strcmp(name, readers[r].name) != 0) continue;
     if (value == NULL) return bench_error(BENCH_USAGE, "%s needs a value", name);
@@ -156,7 +166,8 @@ static int fill_defaults(bench_options *options) {
     if (cpu_count() > 1) options->threads[options->threads_count++] = cpu_count();
   }
   if (options->engine_count == 0)
-    for (int kind = 0; kind < ENGINE_KINDS; kind++) options->engines[options->engine_count++] = kind;
+    for (int kind = 0; !engine_is_apart(kind); kind++) options->engines[options->engine_count++] = kind;
+  if (options->onnxruntime == NULL) options->onnxruntime = getenv("ATTN_BENCH_ONNXRUNTIME");
   if (options->min_pairs == 0) options->min_pairs = options->quick ? 2 : 11;
   if (options->max_seconds <= 0) options->max_seconds = options->quick ? 2 : 120;
   /* One thread first, as others are compared with it; the library first, as rivals are. */
@@ -181,5 +192,14 @@ int options_read(bench_options *options, int count, char **arguments) {
     }
     if (code != BENCH_OK) return code;
   }
-  return fill_defaults(options);
+  int code = fill_defaults(options);
+  if (code == BENCH_OK && engine_is_apart(options->engines[0]))
+    return bench_error(BENCH_USAGE,
+                       "--engine: '%s' needs auto, blas or unfused beside it, to be checked against",
+                       engine_name(options->engines[0]));
+  return code;
+}
+
+int options_want_peers(const bench_options *options) {
+  return engine_is_apart(options->engines[options->engine_count - 1]);
 }

@@ -23,8 +23,12 @@ typedef struct bench_options {
   double max_seconds; /* for one shape and thread count */
   int quick;
   int help, version;
-  const char *json; /* NULL: none */
+  const char *json;        /* NULL: none */
+  const char *onnxruntime; /* the folder where it is; NULL: not known */
 } bench_options;
+
+/* options_want_peers - is there a rival among the engines that runs in a process of its own? */
+int options_want_peers(const bench_options *options);
 
 /* options_read - reads the command line, and fills in the defaults. Returns a BENCH_ code. */
 int options_read(bench_options *options, int count, char **arguments);

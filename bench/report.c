@@ -9,18 +9,22 @@
 
 #include "bench.h"
 
-static const char *const short_names[ENGINE_KINDS] = {[ENGINE_UNFUSED] = "x unf."};
+static const char *const short_names[ENGINE_KINDS] = {[ENGINE_UNFUSED] = "x unf.",
+                                                      [ENGINE_UNFUSED_BEST] = "x best",
+                                                      [ENGINE_ONNXRUNTIME] = "x ort",
+                                                      [ENGINE_NUMPY] = "x numpy"};
 
 /* Is there a column for the ratio to this kind? */
 static int has_ratio(const bench_report *report, int kind) {
-  if (short_names[kind] == NULL) return 0;
+  if (short_names[kind] == NULL || report->rivals->absent[kind][0] != '\0') return 0;
   for (size_t e = 0; e < report->options->engine_count; e++)
     if (report->options->engines[e] == kind) return 1;
   return 0;
 }
 
-int report_open(bench_report *report, const bench_options *options, const attn_info *info) {
-  *report = (bench_report){.options = options, .info = info, .name_width = 5};
+int report_open(bench_report *report, const bench_options *options, const attn_info *info,
+                const bench_rivals *rivals) {
+  *report = (bench_report){.options = options, .info = info, .rivals = rivals, .name_width = 5};
   for (size_t s = 0; s < options->shape_count; s++) {
     int width = (int)strlen(options->shapes[s].name);
     if (width > report->name_width) report->name_width = width;
@@ -42,6 +46,23 @@ static void print_contention(const bench_report *report, const bench_probe *prob
   }
 }
 
+/* The rivals that were asked for and are not here. */
+static void print_absent(const bench_report *report) {
+  for (size_t e = 0; e < report->options->engine_count; e++) {
+    int kind = report->options->engines[e];
+    if (report->rivals->absent[kind][0] != '\0')
+      printf("note: %s: skipped: %s\n", engine_name(kind), report->rivals->absent[kind]);
+  }
+}
+
+static void print_head(const bench_report *report) {
+  printf("\n%-*s %-12s %3s %-16s %11s %13s %13s %7s", report->name_width, "shape", "engine", "thr", "how",
+         "time", "speed", "limit", "of lim.");
+  for (int kind = 0; kind < ENGINE_KINDS; kind++)
+    if (has_ratio(report, kind)) printf(" %7s", short_names[kind]);
+  printf(" %7s %9s %6s %7s\n", "x 1 thr", "pairs", "noise", "KiB");
+}
+
 void report_heading(const bench_report *report, const bench_probe *probes) {
   const attn_info *info = report->info;
   printf("libattn %s, kernels %s; CPU %s (%s)\n", attn_version_text(), info->isa,
@@ -52,11 +73,8 @@ void report_heading(const bench_report *report, const bench_probe *probes) {
   puts(" thread(s)");
   if (info->warning[0] != '\0') printf("warning: %s\n", info->warning);
   print_contention(report, probes);
-  printf("\n%-*s %-7s %3s %-14s %11s %13s %13s %7s", report->name_width, "shape", "engine", "thr", "how",
-         "time", "speed", "limit", "of lim.");
-  for (int kind = 0; kind < ENGINE_KINDS; kind++)
-    if (has_ratio(report, kind)) printf(" %7s", short_names[kind]);
-  printf(" %7s %9s %6s %7s\n", "x 1 thr", "pairs", "noise", "KiB");
+  print_absent(report);
+  print_head(report);
   fflush(stdout);
 }
 
@@ -106,7 +124,7 @@ static void print_row(const bench_report *report, const report_row *row) {
   snprintf(pairs, sizeof pairs, "%zu/%zu", summary->pairs_used, summary->pairs_taken);
   if (row->engine->rss_growth_kib >= 0)
     snprintf(memory, sizeof memory, "%" PRId64, row->engine->rss_growth_kib);
-  printf("%-*s %-7s %3d %-14s %11s %13s %13s %7s", report->name_width, row->shape->name,
+  printf("%-*s %-12s %3d %-16s %11s %13s %13s %7s", report->name_width, row->shape->name,
          engine_name(row->engine->kind), crew_members(row->probe->crew), row->engine->detail,
          format_time(time, summary->seconds),
          format_cell(speed, unit, row_amount(row) / summary->seconds * 1e-9),

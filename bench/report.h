@@ -9,10 +9,12 @@
 
 #include "measure.h"
 #include "options.h"
+#include "rivals.h"
 
 typedef struct bench_report {
   const bench_options *options;
   const attn_info *info;
+  const bench_rivals *rivals;
   FILE *json;     /* NULL: not wanted */
   size_t rows;    /* so far */
   int name_width; /* of the longest shape name */
@@ -28,9 +30,9 @@ typedef struct report_row {
   double ratio_to_one_thread;       /* NaN where one thread did not run before */
 } report_row;
 
-/* report_open - opens the JSON file, so that a bad name shows before the work; options and info outlive the
- * report. Returns a BENCH_ code. */
-int report_open(bench_report *report, const bench_options *options, const attn_info *info);
+/* report_open - opens the JSON file, so that a bad name shows before the work; the others outlive the report. Returns a BENCH_ code. */
+int report_open(bench_report *report, const bench_options *options, const attn_info *info,
+                const bench_rivals *rivals);
 
 /* report_heading - prints what was measured on, and the table's head. probes has one entry for each
  * thread count. */

@@ -128,6 +128,12 @@ int shape_parse(const char *name, const char *text, bench_shape *shape) {
   return check_shape(shape);
 }
 
+void shape_write(const bench_shape *shape, char text[SHAPE_NAME_SIZE]) {
+  snprintf(text, SHAPE_NAME_SIZE, "%d:%d:%d:%d:%d:%d:%d:%d:%d:%d", (int)shape->batch, (int)shape->heads_q,
+           (int)shape->heads_kv, (int)shape->len_q, (int)shape->len_k, (int)shape->dim, shape->causal,
+           (int)shape->left, (int)shape->right, (int)shape->offset);
+}
+
 shape_view shape_see(const bench_shape *shape, int64_t i) {
   int64_t position = i + shape->offset, first = 0, end = shape->len_k;
   if (shape->has_window && shape->left >= 0 && position - shape->left > first)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SHAPE_NAME_SIZE = 80 };
+enum { SHAPE_NAME_SIZE = 104 }; /* ten numbers of nine digits */
 
 typedef struct bench_shape {
   char name[SHAPE_NAME_SIZE]; /* "S1", or the numbers as they were given */
@@ -31,6 +31,9 @@ extern const size_t named_shape_count;
 
 /* shape_parse - reads B:Hq:Hkv:Nq:Nk:D:causal[:left:right[:offset]]. Returns a BENCH_ code. */
 int shape_parse(const char *name, const char *text, bench_shape *shape);
+
+/* shape_write - the numbers that shape_parse reads. */
+void shape_write(const bench_shape *shape, char text[SHAPE_NAME_SIZE]);
 
 /* shape_see - the keys that query i sees; a count of 0 if none. */
 shape_view shape_see(const bench_shape *shape, int64_t i);
