@@ -32,7 +32,8 @@ static int take_pair(bench_series *series, bench_engine *engine, bench_probe *pr
 }
 
 static int is_good(const bench_pair *pair, const bench_probe *probe) {
-  return fmin(pair->before, pair->after) >= (1 - probe->work.tolerance) * probe->best;
+  double slower = fmin(pair->before, pair->after), faster = fmax(pair->before, pair->after);
+  return slower >= probe->work.steadiness * faster && slower >= probe->work.share * probe->best;
 }
 
 /* Rounds in which the pairs of both series are good. */

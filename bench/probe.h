@@ -18,7 +18,9 @@ typedef struct probe_work {
   float (*run)(const void *data, int64_t steps, int member, int members);
   const void *data;
   double step_amount; /* flops or bytes of one step, all members together */
-  double tolerance;   /* how far under the best probe a good one may be */
+  /* The two probes beside a repeat are good if the slower one is at least these parts of the faster one and of
+     the best of all. */
+  double steadiness, share;
 } probe_work;
 
 typedef struct bench_probe {

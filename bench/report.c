@@ -229,7 +229,10 @@ static void write_row(const bench_report *report, const report_row *row, double 
 
 void report_add(bench_report *report, const report_row *row, double fma_peak) {
   print_row(report, row);
-  if (report->json != NULL) write_row(report, row, fma_peak);
+  if (report->json != NULL) {
+    write_row(report, row, fma_peak);
+    fflush(report->json); /* what was measured outlives what comes after */
+  }
   report->rows++;
 }
 

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree as xml
 
 BENCH = sys.argv.pop(1)
+PLOT = pathlib.Path(__file__).resolve().parents[2] / "bench" / "plot.py"
 ALWAYS = {"shape", "batch", "heads_q", "heads_kv", "len_q", "len_k", "dim", "causal", "offset", "engine", "how",
           "threads", "isa", "median_ms", "gflops", "fma_peak_gflops", "pairs_used", "pairs_taken", "probe_spread",
           "calls_per_repeat", "cpu", "blas", "blas_core", "version"}
@@ -149,6 +151,31 @@ class Rivals(unittest.TestCase):
         self.assertRegex(rows[2]["how"], r"^\d+\.\d+\.\d+ GQA$")
         self.assertEqual(notes, ["note: onnxruntime at 1:2:2:40:40:8:0:3:5, 1 thread(s): skipped: "
                                  "no graph of it says this shape"])
+
+
+class Plots(unittest.TestCase):
+    def draw(self, folder, rows):
+        path = pathlib.Path(folder, "rows.json")
+        path.write_text(json.dumps(rows))
+        subprocess.run([sys.executable, PLOT, folder, path], check=True, stdout=subprocess.DEVNULL)
+        return {file.stem: xml.parse(file).getroot() for file in pathlib.Path(folder).glob("*.svg")}
+
+    def test_each_kind_of_row_has_its_picture(self):
+        _, rows = bench("--shapes", "T1,G128,G512,L128," + DECODE, "--threads", "1,2", "--engine", "auto,unfused")
+        for row in rows:  # what a noisy machine may leave out
+            row.update(ratio_to_one_thread=1.5, fraction_of_peak=None if row["gbytes_per_s"] else 0.5)
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = self.draw(folder, rows)
+        self.assertEqual(pictures.keys(), {"peak", "decode", "scaling", "growth"})
+        for picture in pictures.values():
+            texts = {node.text for node in picture.iter("{http://www.w3.org/2000/svg}text")}
+            self.assertLessEqual({"libattn", "unfused BLAS"}, texts)
+
+    def test_what_has_no_number_is_a_dash(self):
+        _, rows = bench("--shapes", "T1", "--threads", "1", "--engine", "auto")
+        with tempfile.TemporaryDirectory() as folder:
+            texts = [node.text for node in self.draw(folder, [dict(rows[0], fraction_of_peak=None)])["peak"].iter()]
+        self.assertIn("–", texts)
 
 
 class Words(unittest.TestCase):
