@@ -1,9 +1,11 @@
 /* measure.c - timing in pairs: every repeat beside a probe, rivals alternating.
  * SPDX-License-Identifier: BSD-3-Clause */
+#define _POSIX_C_SOURCE 200809L
 #include "measure.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "bench.h"
 
@@ -22,9 +24,16 @@ static int calibrate(bench_engine *engine, int64_t *calls) {
   }
 }
 
+/* Lets the probe's threads fall asleep: an engine's, woken while those still run, may be put on a CPU that is taken,
+ * and stay there for milliseconds. */
+static void pause_shortly(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+}
+
 static int take_pair(bench_series *series, bench_engine *engine, bench_probe *probe) {
   bench_pair *pair = &series->pairs[series->count++];
   pair->before = probe_take(probe);
+  pause_shortly();
   int code = engine_time(engine, series->calls, &pair->seconds);
   pair->seconds /= (double)series->calls;
   pair->after = probe_take(probe);
