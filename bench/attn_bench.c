@@ -65,7 +65,7 @@ static int open_engines(bench_run *run, bench_group *group) {
                         .isa = run->options.isa,
                         .rivals = &run->rivals,
                         .largest_difference = largest_difference,
-                        .longest_call = run->options.max_seconds / 3};
+                        .longest_call = fmax(1, run->options.max_seconds / 3)};
   for (size_t e = 0; e < run->options.engine_count; e++) {
     bench_engine *engine = &run->engines[group->engine_count];
     if (run->rivals.absent[run->options.engines[e]][0] != '\0') continue; /* said so before */

@@ -3,13 +3,18 @@
 #define _GNU_SOURCE
 #include "peer.h"
 
+#include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "bench.h"
 
 struct bench_peer {
   pid_t process;
@@ -60,6 +65,22 @@ bench_peer *peer_open(const char *const *arguments, const char *const *settings,
   return NULL;
 }
 
+void peer_say(bench_peer *peer, const char *line) {
+  char whole[PEER_LINE_SIZE];
+  int length = snprintf(whole, sizeof whole, "%s\n", line);
+  if (length > 0)
+    send(peer->socket, whole, (size_t)length, MSG_NOSIGNAL); /* if it has ended, hearing shows it */
+}
+
+int peer_is_silent(bench_peer *peer, double seconds) {
+  struct pollfd waited = {peer->socket, POLLIN, 0};
+  double end = bench_seconds() + seconds, left;
+  int ready = 0;
+  while (ready <= 0 && (left = end - bench_seconds()) > 0)
+    ready = poll(&waited, 1, (int)(fmin(left, 1000) * 1000) + 1);
+  return ready <= 0;
+}
+
 void peer_hear(bench_peer *peer, char line[PEER_LINE_SIZE]) {
   size_t length = 0;
   char next;
@@ -68,17 +89,10 @@ void peer_hear(bench_peer *peer, char line[PEER_LINE_SIZE]) {
   line[length] = '\0';
 }
 
-void peer_ask(bench_peer *peer, const char *question, char line[PEER_LINE_SIZE]) {
-  size_t length = strlen(question);
-  line[0] = '\0';
-  if (send(peer->socket, question, length, MSG_NOSIGNAL) != (ssize_t)length) return;
-  if (send(peer->socket, "\n", 1, MSG_NOSIGNAL) != 1) return;
-  peer_hear(peer, line);
-}
-
 void peer_close(bench_peer *peer) {
   if (peer == NULL) return;
-  close(peer->socket);
+  kill(peer->process, SIGKILL); /* it may be deep in a call, and has nothing to lose */
   waitpid(peer->process, NULL, 0);
+  close(peer->socket);
   free(peer);
 }

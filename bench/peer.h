@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * Its standard input and output are one socket, its file descriptor 3 is the inputs' file. It speaks first,
- * and ends when the socket closes:
+ * and is ended when it is no longer needed:
  *     it:  ready HOW       it can do the shape; HOW says what computes it
  *          no REASON       it cannot
  *     we:  first           call once, and write the output into the file
@@ -23,13 +23,16 @@ typedef struct bench_peer bench_peer;
  * added to the environment) end in NULL. Returns NULL if it cannot. */
 bench_peer *peer_open(const char *const *arguments, const char *const *settings, int file);
 
-/* peer_hear - its next line, without the end of line; "" if there is none. */
+/* peer_say - a line to it, given without the end of line. */
+void peer_say(bench_peer *peer, const char *line);
+
+/* peer_is_silent - does it neither speak nor end for so many seconds? */
+int peer_is_silent(bench_peer *peer, double seconds);
+
+/* peer_hear - its next line, without the end of line; "" if it has ended. */
 void peer_hear(bench_peer *peer, char line[PEER_LINE_SIZE]);
 
-/* peer_ask - says a line and hears the answer. */
-void peer_ask(bench_peer *peer, const char *question, char line[PEER_LINE_SIZE]);
-
-/* peer_close - lets it end, and waits for that. NULL is ignored. */
+/* peer_close - ends it. NULL is ignored. */
 void peer_close(bench_peer *peer);
 
 #endif

@@ -26,7 +26,7 @@ ENGINES = {
 }
 PLOTTED = [engine for engine in ENGINES if engine not in ("builtin", "blas")]
 INK, FAINT = "#222222", "#d0d0d0"
-WIDTH, LEFT, RIGHT, PANEL, GAP, TOP, BOTTOM = 960, 70, 20, 210, 104, 84, 54
+WIDTH, LEFT, RIGHT, PANEL, GAP, TOP, BOTTOM = 960, 70, 20, 210, 104, 84, 78
 
 
 class Picture:
@@ -48,7 +48,8 @@ class Picture:
     def text(self, x, y, text, anchor="start", size=12, weight="normal", turn=None):
         rotation = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ""
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-                          f'font-weight="{weight}"{rotation}>{html.escape(text)}</text>')
+                          f'font-weight="{weight}" stroke="#ffffff" stroke-width="3" paint-order="stroke"{rotation}>'
+                          f"{html.escape(text)}</text>")
 
     def rect(self, x, y, width, height, colour):
         self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>')
@@ -143,7 +144,9 @@ def label_of(row):
     """The lines under a shape's bars."""
     lengths = str(row["len_k"]) if row["len_q"] == row["len_k"] else f"{row['len_q']} × {row['len_k']}"
     is_local = row["window_left"] is not None or row["window_right"] is not None
-    return row["shape"], f"{lengths}, D {row['dim']}", "local" if is_local else "causal" if row["causal"] else ""
+    rule = "local" if is_local else "causal" if row["causal"] else ""
+    limit = f"of {row['read_gbytes_per_s']:.0f} GB/s" if row["read_gbytes_per_s"] else ""
+    return row["shape"], f"{lengths}, D {row['dim']}", limit or rule
 
 
 def groups_of(rows, key, threads):
@@ -163,20 +166,24 @@ def machine(rows):
 def plot_fractions(path, rows, title, label, key):
     highest = max(1.0, *(min(row[key] or 0, 1.2) for row in rows), 1.0)
     ticks = [fifth / 5 for fifth in range(6)]
-    panels = [(words(threads), label, highest, ticks, groups_of(rows, key, threads), percent, 1.0)
-              for threads in threads_of(rows)]
+    panels = []
+    for threads in threads_of(rows):
+        peak = max(row["fma_peak_gflops"] for row in rows if row["threads"] == threads)
+        heading = words(threads) + (f", peak {peak:.0f} GFLOP/s" if key == "fraction_of_peak" else "")
+        panels.append((heading, label, highest, ticks, groups_of(rows, key, threads), percent, 1.0))
     bar_picture(path, title, rows, machine(rows), panels)
 
 
 def plot_scaling(path, rows):
     most = threads_of(rows)[-1]
-    scaled = [row for row in rows if row["threads"] == most and row["ratio_to_one_thread"] is not None]
+    scaled = [row for row in rows if row["threads"] == most and row["ratio_to_one_thread"] is not None
+              and row["engine"] in ("auto", "onnxruntime")]
     if most == 1 or not scaled:
         return
     highest = 1.15 * max(most, *(min(row["ratio_to_one_thread"], 1.3 * most) for row in scaled))
     ticks = [half / 2 for half in range(int(2 * highest) + 1)]
     groups = groups_of(scaled, "ratio_to_one_thread", most)
-    panel = (f"speed on {words(most)} by that on one", "times as fast", highest, ticks, groups, "{:.2g}".format, most)
+    panel = (f"speed on {words(most)} by that on one", "times as fast", highest, ticks, groups, "{:.1f}".format, most)
     bar_picture(path, "Thread scaling", scaled, machine(rows), [panel])
 
 

@@ -105,6 +105,11 @@ static bench_peer *start(const bench_engine *engine, const engine_setup *setup, 
                    setup->inputs->file);
 }
 
+/* Why a peer will not go on, by its last line. */
+static const char *reason_in(const char *line) {
+  return strncmp(line, "no ", 3) == 0 ? line + 3 : "its process ended";
+}
+
 /* Hears and calls a new peer, into engine. Returns 0 and sets skipped if that fails. */
 static int call_first(bench_engine *engine, const engine_setup *setup) {
   char line[PEER_LINE_SIZE], *skipped = engine->skipped;
@@ -112,19 +117,19 @@ static int call_first(bench_engine *engine, const engine_setup *setup) {
   if (inputs_publish(setup->inputs, setup->shape) != BENCH_OK) return 0;
   peer_hear(engine->peer, line);
   if (strncmp(line, "ready ", 6) != 0) {
-    snprintf(skipped, ENGINE_TEXT_SIZE, "%.150s",
-             strncmp(line, "no ", 3) == 0 ? line + 3 : "its process ended");
+    snprintf(skipped, ENGINE_TEXT_SIZE, "%.150s", reason_in(line));
     return 0;
   }
   snprintf(engine->detail, sizeof engine->detail, "%.40s", line + 6);
-  peer_ask(engine->peer, "first", line);
-  if (sscanf(line, "%lf %" SCNd64, &engine->first_seconds, &engine->rss_growth_kib) != 2) {
-    snprintf(skipped, ENGINE_TEXT_SIZE, "%.40s: %.120s", engine->detail,
-             strncmp(line, "no ", 3) == 0 ? line + 3 : "its process ended");
+  peer_say(engine->peer, "first");
+  if (peer_is_silent(engine->peer, setup->longest_call)) {
+    snprintf(skipped, ENGINE_TEXT_SIZE, "%.40s: a call takes more than %.3g s", engine->detail,
+             setup->longest_call);
     return 0;
   }
-  if (engine->first_seconds <= setup->longest_call) return 1;
-  snprintf(skipped, ENGINE_TEXT_SIZE, "%.40s: a call takes %.1f s", engine->detail, engine->first_seconds);
+  peer_hear(engine->peer, line);
+  if (sscanf(line, "%lf %" SCNd64, &engine->first_seconds, &engine->rss_growth_kib) == 2) return 1;
+  snprintf(skipped, ENGINE_TEXT_SIZE, "%.40s: %.120s", engine->detail, reason_in(line));
   return 0;
 }
 
@@ -142,7 +147,8 @@ static int check(bench_engine *engine, const engine_setup *setup) {
 int rivals_time(bench_engine *engine, int64_t calls, double *seconds) {
   char question[ENGINE_TEXT_SIZE], line[PEER_LINE_SIZE];
   snprintf(question, sizeof question, "run %" PRId64, calls);
-  peer_ask(engine->peer, question, line);
+  peer_say(engine->peer, question);
+  peer_hear(engine->peer, line);
   if (sscanf(line, "%lf", seconds) == 1) return BENCH_OK;
   return bench_error(BENCH_LIBRARY, "%s (%s) does not answer: %s", engine_name(engine->kind),
                      engine->detail, line);
