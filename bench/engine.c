@@ -1,19 +1,24 @@
-/* engine.c - what is timed: the library with one of its product engines, or the hand-written rival.
+/* engine.c - what is timed: the library with one of its product engines, or a rival.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "engine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bench.h"
-#include "rss.h"
+#include "memory.h"
+#include "peer.h"
+#include "rivals.h"
+
+static const double short_call = 0.01; /* seconds */
 
 static const struct {
   const char *name;
   int32_t engine; /* ATTN_ENGINE_... */
 } kinds[ENGINE_KINDS] = {
-    [ENGINE_AUTO] = {"auto", ATTN_ENGINE_AUTO},
-    [ENGINE_BLAS] = {"blas", ATTN_ENGINE_BLAS},
-    [ENGINE_UNFUSED] = {"unfused", 0},
+    [ENGINE_AUTO] = {"auto", ATTN_ENGINE_AUTO}, [ENGINE_BLAS] = {"blas", ATTN_ENGINE_BLAS},
+    [ENGINE_UNFUSED] = {"unfused", 0},          [ENGINE_UNFUSED_BEST] = {"unfused-best", 0},
+    [ENGINE_ONNXRUNTIME] = {"onnxruntime", 0},  [ENGINE_NUMPY] = {"numpy", 0},
 };
 
 const char *engine_name(int kind) {
@@ -26,36 +31,58 @@ int engine_kind(const char *name) {
   return -1;
 }
 
-static int open_library(bench_engine *engine, const engine_setup *setup) {
+int engine_is_rival(int kind) {
+  return kind >= ENGINE_UNFUSED;
+}
+
+int engine_is_apart(int kind) {
+  return kind >= ENGINE_UNFUSED_BEST;
+}
+
+static attn_args arguments_of(const engine_setup *setup) {
   const bench_shape *shape = setup->shape;
+  const bench_inputs *inputs = setup->inputs;
+  return (attn_args){.size = sizeof(attn_args),
+                     .batch = shape->batch,
+                     .heads_q = shape->heads_q,
+                     .heads_kv = shape->heads_kv,
+                     .len_q = shape->len_q,
+                     .len_k = shape->len_k,
+                     .dim = shape->dim,
+                     .query = inputs->query,
+                     .key = inputs->key,
+                     .value = inputs->value,
+                     .output = inputs->output,
+                     .causal = shape->causal,
+                     .has_window = shape->has_window,
+                     .window_left = shape->has_window ? shape->left : 0,
+                     .window_right = shape->has_window ? shape->right : 0,
+                     .offset = shape->offset};
+}
+
+static int open_library(bench_engine *engine, const engine_setup *setup) {
   attn_options options = {.size = sizeof options,
                           .threads = crew_members(setup->crew),
                           .engine = kinds[engine->kind].engine,
                           .isa = setup->isa};
   if (attn_create(&engine->context, &options) != ATTN_OK)
     return bench_error(BENCH_LIBRARY, "%s", attn_last_error(NULL));
-  engine->args = (attn_args){.size = sizeof engine->args,
-                             .batch = shape->batch,
-                             .heads_q = shape->heads_q,
-                             .heads_kv = shape->heads_kv,
-                             .len_q = shape->len_q,
-                             .len_k = shape->len_k,
-                             .dim = shape->dim,
-                             .query = setup->inputs->query,
-                             .key = setup->inputs->key,
-                             .value = setup->inputs->value,
-                             .output = setup->inputs->output,
-                             .causal = shape->causal};
+  engine->args = arguments_of(setup);
+  attn_plan plan = {.size = sizeof plan};
+  if (attn_explain(engine->context, &engine->args, &plan) != ATTN_OK)
+    return bench_error(BENCH_LIBRARY, "%s", attn_last_error(engine->context));
+  snprintf(engine->detail, sizeof engine->detail, "%s, %s", plan.path, plan.engine);
   return BENCH_OK;
 }
 
-int engine_open(bench_engine *engine, int kind, const engine_setup *setup) {
-  *engine = (bench_engine){.kind = kind, .rss_growth_kib = -1};
-  if (kind != ENGINE_UNFUSED) return open_library(engine, setup);
+static int open_unfused(bench_engine *engine, const engine_setup *setup) {
+  double bytes = unfused_bytes(setup->shape, crew_members(setup->crew));
+  if (!memory_suffices(bytes, engine->skipped, sizeof engine->skipped)) return BENCH_OK;
+  snprintf(engine->detail, sizeof engine->detail, "%s", unfused_core());
   return unfused_open(&engine->unfused, setup->shape, setup->inputs, setup->crew);
 }
 
-int engine_call(bench_engine *engine) {
+static int call(bench_engine *engine) {
   if (engine->kind == ENGINE_UNFUSED) {
     unfused_call(&engine->unfused);
     return BENCH_OK;
@@ -64,15 +91,37 @@ int engine_call(bench_engine *engine) {
   return bench_error(BENCH_LIBRARY, "%s", attn_last_error(engine->context));
 }
 
-int engine_first_call(bench_engine *engine) {
-  int64_t before = rss_reset_peak();
-  int code = engine_call(engine);
-  int64_t after = rss_peak();
+static int call_first(bench_engine *engine) {
+  int64_t before = memory_reset_peak();
+  double start = bench_seconds();
+  int code = call(engine);
+  engine->first_seconds = bench_seconds() - start;
+  int64_t after = memory_peak();
   if (before >= 0 && after >= before) engine->rss_growth_kib = after - before;
+  return code;
+}
+
+int engine_open(bench_engine *engine, int kind, const engine_setup *setup) {
+  *engine = (bench_engine){.kind = kind, .rss_growth_kib = -1};
+  if (engine_is_apart(kind)) {
+    rivals_open(engine, setup);
+    return BENCH_OK;
+  }
+  int code = engine_is_rival(kind) ? open_unfused(engine, setup) : open_library(engine, setup);
+  return code == BENCH_OK && engine->skipped[0] == '\0' ? call_first(engine) : code;
+}
+
+int engine_time(bench_engine *engine, int64_t calls, double *seconds) {
+  if (engine->peer != NULL) return rivals_time(engine, calls, seconds);
+  int code = engine->first_seconds < short_call ? call(engine) : BENCH_OK;
+  double start = bench_seconds();
+  for (int64_t c = 0; c < calls && code == BENCH_OK; c++) code = call(engine);
+  *seconds = bench_seconds() - start;
   return code;
 }
 
 void engine_close(bench_engine *engine) {
   attn_destroy(engine->context);
   unfused_close(&engine->unfused);
+  peer_close(engine->peer);
 }

@@ -18,7 +18,7 @@ enum { ROUNDS_MAX = 1000 };
 /* One repeat and the probes beside it: a pair. */
 typedef struct bench_pair {
   double seconds;       /* of one call */
-  double before, after; /* the probes, GFLOP/s */
+  double before, after; /* the probes: 1e9 flops or bytes in a second */
 } bench_pair;
 
 /* The pairs of one engine, one for each round. */
@@ -34,24 +34,28 @@ typedef struct measure_limits {
 } measure_limits;
 
 /* measure_rounds - takes rounds, a pair of each engine in each, into series[0 .. engine_count), until each
- * engine has min_pairs good ones (together with unfused, if that is among the engines) or a limit is
- * reached; at least one. Returns a BENCH_ code. */
+ * engine has min_pairs good ones in the same rounds as each rival or a limit is reached; at least one. Returns a BENCH_ code. */
 int measure_rounds(bench_series *series, bench_engine *engines, size_t engine_count, bench_probe *probe,
                    const measure_limits *limits);
 
 /* What a series says. */
 typedef struct bench_summary {
-  double seconds;          /* median over good pairs; over all of them if none is good */
-  double fraction_of_peak; /* median over good pairs; NaN if none is good */
-  double ratio_to_unfused; /* median over rounds where both pairs are good; NaN if there is none */
-  double probe_spread;     /* 1 - (10th percentile of the probes beside the repeats) / best */
+  double seconds;      /* median over good pairs; over all of them if none is good */
+  double fraction;     /* of the probe's speed: median over good pairs; NaN if none is good */
+  double probe_spread; /* 1 - (10th percentile of the probes beside the repeats) / best */
   size_t pairs_used, pairs_taken;
-  size_t ratio_pairs_used; /* those rounds */
 } bench_summary;
 
-/* measure_summary - sums up a series of calls of so many flops. unfused: the rival's series, NULL if it did
- * not run. best: the best probe of the run. */
-bench_summary measure_summary(const bench_series *series, const bench_series *unfused, double flops,
-                              double best);
+/* measure_summary - sums up a series of calls that each do so much of what the probe does, in flops or
+ * bytes. */
+bench_summary measure_summary(const bench_series *series, double amount, const bench_probe *probe);
+
+/* What two series of the same rounds say. */
+typedef struct bench_ratio {
+  double ratio; /* the rival's time by the engine's: median over rounds where both pairs are good; or NaN */
+  size_t pairs_used; /* those rounds */
+} bench_ratio;
+
+bench_ratio measure_ratio(const bench_series *series, const bench_series *rival, const bench_probe *probe);
 
 #endif

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "options.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -26,12 +27,23 @@ static int64_t parse_count(const char *text, int64_t max) {
   return count <= max ? count : 0;
 }
 
-static int read_shape(bench_options *options, const char *item) {
+static int add_shape(bench_options *options, const char *name, const char *numbers) {
   if (options->shape_count == SHAPES_MAX)
     return bench_error(BENCH_USAGE, "--shapes: at most %d shapes", SHAPES_MAX);
-  int code = shape_parse(item, &options->shapes[options->shape_count]);
+  int code = shape_parse(name, numbers, &options->shapes[options->shape_count]);
   if (code == BENCH_OK) options->shape_count++;
   return code;
+}
+
+/* A name, a pattern of names, or numbers. */
+static int read_shape(bench_options *options, const char *item) {
+  size_t before = options->shape_count;
+  int code = BENCH_OK;
+  for (size_t n = 0; n < named_shape_count && code == BENCH_OK; n++)
+    if (fnmatch(item, named_shapes[n].name, 0) == 0)
+      code = add_shape(options, named_shapes[n].name, named_shapes[n].numbers);
+  if (code != BENCH_OK || options->shape_count > before) return code;
+  return add_shape(options, item, item);
 }
 
 static int read_threads(bench_options *options, const char *item) {
@@ -45,12 +57,20 @@ static int read_threads(bench_options *options, const char *item) {
   return BENCH_OK;
 }
 
+/* A name, or "all". */
 static int read_engine(bench_options *options, const char *item) {
-  int kind = engine_kind(item);
-  if (kind < 0) return bench_error(BENCH_USAGE, "--engine: expected auto, blas or unfused, got '%s'", item);
-  for (size_t e = 0; e < options->engine_count; e++)
-    if (options->engines[e] == kind) return bench_error(BENCH_USAGE, "--engine: '%s' is given twice", item);
-  options->engines[options->engine_count++] = kind;
+  int named = engine_kind(item), is_all = strcmp(item, "all") == 0;
+  if (named < 0 && !is_all)
+    return bench_error(
+        BENCH_USAGE,
+        "--engine: expected auto, blas, unfused, unfused-best, onnxruntime, numpy or all, got '%s'", item);
+  for (int kind = 0; kind < ENGINE_KINDS; kind++) {
+    if (kind != named && !is_all) continue;
+    for (size_t e = 0; e < options->engine_count; e++)
+      if (options->engines[e] == kind)
+        return bench_error(BENCH_USAGE, "--engine: '%s' is given twice", engine_name(kind));
+    options->engines[options->engine_count++] = kind;
+  }
   return BENCH_OK;
 }
 
@@ -89,6 +109,11 @@ static int read_json(bench_options *options, const char *item) {
   return BENCH_OK;
 }
 
+static int read_onnxruntime(bench_options *options, const char *item) {
+  options->onnxruntime = item;
+  return BENCH_OK;
+}
+
 /* Reads each item of a list with commas between. */
 static int read_list(bench_options *options, const char *list, item_reader read) {
   char item[ITEM_SIZE];
@@ -109,13 +134,10 @@ static int read_value(bench_options *options, const char *name, const char *valu
     const char *name;
     item_reader read;
     int list;
-  } readers[] = {{"--shapes", read_shape, 1},
-                 {"--threads", read_threads, 1},
-                 {"--engine", read_engine, 1},
-                 {"--isa", read_isa, 0},
-                 {"--min-pairs", read_min_pairs, 0},
-                 {"--max-seconds", read_max_seconds, 0},
-                 {"--json", read_json, 0}};
+  } readers[] = {{"--shapes", read_shape, 1},        {"--threads", read_threads, 1},
+                 {"--engine", read_engine, 1},       {"--isa", read_isa, 0},
+                 {"--min-pairs", read_min_pairs, 0}, {"--max-seconds", read_max_seconds, 0},
+                 {"--json", read_json, 0},           {"--onnxruntime", read_onnxruntime, 0}};
   for (size_t r = 0; r < sizeof readers / sizeof readers[0]; r++) {
     if (strcmp(name, readers[r].name) != 0) continue;
     if (value == NULL) return bench_error(BENCH_USAGE, "%s needs a value", name);
@@ -131,19 +153,27 @@ static int cpu_count(void) {
   return cpus < PROBE_MEMBERS_MAX ? cpus : PROBE_MEMBERS_MAX;
 }
 
-static void fill_defaults(bench_options *options) {
-  if (options->shape_count == 0) {
-    memcpy(options->shapes, named_shapes, named_shape_count * sizeof *named_shapes);
-    options->shape_count = named_shape_count;
-  }
+static int compare_ints(const void *left, const void *right) {
+  int a = *(const int *)left, b = *(const int *)right;
+  return (a > b) - (a < b);
+}
+
+static int fill_defaults(bench_options *options) {
+  int code = BENCH_OK;
+  if (options->shape_count == 0) code = read_list(options, "S*,T*,D*,N*", read_shape);
   if (options->threads_count == 0) {
     options->threads[options->threads_count++] = 1;
     if (cpu_count() > 1) options->threads[options->threads_count++] = cpu_count();
   }
   if (options->engine_count == 0)
-    for (int kind = 0; kind < ENGINE_KINDS; kind++) options->engines[options->engine_count++] = kind;
+    for (int kind = 0; !engine_is_apart(kind); kind++) options->engines[options->engine_count++] = kind;
+  if (options->onnxruntime == NULL) options->onnxruntime = getenv("ATTN_BENCH_ONNXRUNTIME");
   if (options->min_pairs == 0) options->min_pairs = options->quick ? 2 : 11;
   if (options->max_seconds <= 0) options->max_seconds = options->quick ? 2 : 120;
+  /* One thread first, as others are compared with it; the library first, as rivals are. */
+  qsort(options->threads, options->threads_count, sizeof options->threads[0], compare_ints);
+  qsort(options->engines, options->engine_count, sizeof options->engines[0], compare_ints);
+  return code;
 }
 
 int options_read(bench_options *options, int count, char **arguments) {
@@ -162,66 +192,14 @@ int options_read(bench_options *options, int count, char **arguments) {
     }
     if (code != BENCH_OK) return code;
   }
-  fill_defaults(options);
-  return BENCH_OK;
+  int code = fill_defaults(options);
+  if (code == BENCH_OK && engine_is_apart(options->engines[0]))
+    return bench_error(BENCH_USAGE,
+                       "--engine: '%s' needs auto, blas or unfused beside it, to be checked against",
+                       engine_name(options->engines[0]));
+  return code;
 }
 
-static const char help_usage[] =
-    "attn-bench - speed of libattn, as ratios within one run\n"
-    "\n"
-    "usage: attn-bench [OPTION]...\n"
-    "\n"
-    "  --shapes LIST       names, or numbers B:Hq:Hkv:Nq:Nk:D:causal (default: all named shapes)\n"
-    "  --threads LIST      thread counts (default: 1, and one for each CPU)\n"
-    "  --engine LIST       auto, blas, unfused (default: all)\n"
-    "  --isa NAME          the library's highest instruction set: auto, reference, avx2, avx512\n"
-    "  --min-pairs N       repeat until each engine has N good pairs (default 11) ...\n"
-    "  --max-seconds T     ... or T seconds went by for one shape and thread count (default 120)\n"
-    "  --quick             a smoke run: 2 good pairs or 2 seconds\n"
-    "  --json FILE         write the rows as JSON too\n"
-    "  --help, --version\n"
-    "\n"
-    "Lists have commas between items, and options with a list may be repeated.\n"
-    "Example: attn-bench --shapes S1,S3,1:8:8:1024:1024:64:1 --threads 1,2 --json rows.json\n"
-    "\n"
-    "named shapes (B:Hq:Hkv:Nq:Nk:D:causal):\n";
-
-static const char help_method[] =
-    "\n"
-    "engines:\n"
-    "  auto     attn_global() with the product engine that the library picks\n"
-    "  blas     attn_global() with the tiles multiplied by cblas_sgemm\n"
-    "  unfused  the same by hand: for each head one sgemm, a softmax over the full matrix in plain C\n"
-    "           with expf, one sgemm; threads share the heads\n"
-    "\n"
-    "How it measures. The engines' first outputs are compared. Then the engines alternate, repeat by\n"
-    "repeat. A repeat calls an engine as often as it takes to fill 2 ms. Right before and right after it\n"
-    "a probe of 1.5 ms measures how fast as many threads do fused multiply-adds. A repeat and its two\n"
-    "probes are a pair. It is good if both probes are within 10 % of the best probe of the run with that\n"
-    "many threads. All numbers are medians over good pairs; repeats go on until there are enough.\n"
-    "\n"
-    "columns, and keys of the JSON rows:\n"
-    "  ms       median_ms         time of one call; over all pairs if none is good\n"
-    "  GFLOP/s  gflops            4 B Hq Nq Nk D, half if causal, by that time\n"
-    "  peak     fma_peak_gflops   the best probe of the run with that many threads\n"
-    "  of peak  fraction_of_peak  GFLOP/s of a repeat by the mean of its two probes; - or null if no\n"
-    "                             pair is good\n"
-    "  x unf.   ratio_to_unfused  time of unfused by time of this engine, both in the same round and\n"
-    "                             both pairs good; - or null if there are none\n"
-    "  pairs    pairs_used, pairs_taken\n"
-    "                             good pairs of all; ratio_pairs_used counts those of ratio_to_unfused\n"
-    "  noise    probe_spread      how far the slowest tenth of the probes lies under the best\n"
-    "  KiB      rss_growth_kib    memory grown at its peak by the first call, roughly; BLAS's own buffers\n"
-    "                             count for whoever touches them first; - or null if not known\n"
-    "\n"
-    "exit codes: 0 fine, 1 a wrong output, 2 command line, 3 file, 4 library, memory or threads\n";
-
-void options_help(void) {
-  fputs(help_usage, stdout);
-  for (size_t n = 0; n < named_shape_count; n++) {
-    const bench_shape *s = &named_shapes[n];
-    printf("  %-4s %d:%d:%d:%d:%d:%d:%d\n", s->name, (int)s->batch, (int)s->heads_q, (int)s->heads_kv,
-           (int)s->len_q, (int)s->len_k, (int)s->dim, s->causal);
-  }
-  fputs(help_method, stdout);
+int options_want_peers(const bench_options *options) {
+  return engine_is_apart(options->engines[options->engine_count - 1]);
 }

@@ -12,10 +12,19 @@
 int openblas_get_num_threads(void) __attribute__((weak));
 void openblas_set_num_threads(int threads) __attribute__((weak));
 int openblas_get_parallel(void) __attribute__((weak));
+char *openblas_get_corename(void) __attribute__((weak));
 
 /* OpenBLAS's serial flavour gives wrong numbers to callers from several threads. */
 static int takes_many_callers(void) {
   return openblas_get_parallel == NULL || openblas_get_parallel() != 0;
+}
+
+double unfused_bytes(const bench_shape *shape, int threads) {
+  return sizeof(float) * (double)shape->len_q * (double)shape->len_k * threads;
+}
+
+const char *unfused_core(void) {
+  return openblas_get_corename != NULL ? openblas_get_corename() : "";
 }
 
 int unfused_open(bench_unfused *unfused, const bench_shape *shape, const bench_inputs *inputs,
@@ -31,18 +40,19 @@ int unfused_open(bench_unfused *unfused, const bench_shape *shape, const bench_i
   return BENCH_OK;
 }
 
-/* row: cols scores, of which the first visible ones are seen. */
-static void softmax_row(float *row, int64_t visible, int64_t cols) {
-  float max = -INFINITY, sum = 0;
-  for (int64_t j = 0; j < visible; j++)
-    if (row[j] > max) max = row[j];
-  for (int64_t j = 0; j < visible; j++) {
-    row[j] = expf(row[j] - max);
-    sum += row[j];
+/* row: cols scores, of which only the view is seen. */
+static void softmax_row(float *row, shape_view view, int64_t cols) {
+  float max = -INFINITY, sum = 0, *seen = row + view.first;
+  for (int64_t j = 0; j < view.count; j++)
+    if (seen[j] > max) max = seen[j];
+  for (int64_t j = 0; j < view.count; j++) {
+    seen[j] = expf(seen[j] - max);
+    sum += seen[j];
   }
   float factor = 1 / sum;
-  for (int64_t j = 0; j < visible; j++) row[j] *= factor;
-  for (int64_t j = visible; j < cols; j++) row[j] = 0;
+  for (int64_t j = 0; j < view.count; j++) seen[j] *= factor;
+  for (int64_t j = 0; j < view.first; j++) row[j] = 0;
+  for (int64_t j = view.first + view.count; j < cols; j++) row[j] = 0;
 }
 
 /* head: the query head, counted over all of the batch; scores: Nq x Nk. */
@@ -55,10 +65,8 @@ static void attend_head(const bench_unfused *unfused, int64_t head, float *score
   float scale = 1 / sqrtf((float)dim);
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, len_q, len_k, dim, scale, inputs->query + offset_q,
               dim, inputs->key + offset_kv, dim, 0, scores, len_k);
-  for (int64_t i = 0; i < shape->len_q; i++) {
-    int64_t visible = shape->causal && i + 1 < shape->len_k ? i + 1 : shape->len_k;
-    softmax_row(scores + i * shape->len_k, visible, shape->len_k);
-  }
+  for (int64_t i = 0; i < shape->len_q; i++)
+    softmax_row(scores + i * shape->len_k, shape_see(shape, i), shape->len_k);
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, len_q, dim, len_k, 1, scores, len_k,
               inputs->value + offset_kv, dim, 0, inputs->output + offset_q, dim);
 }
@@ -73,8 +81,9 @@ static void attend_heads(void *job, int member, int members) {
 }
 
 void unfused_call(bench_unfused *unfused) {
+  const bench_shape *shape = unfused->shape;
   atomic_store(&unfused->next, 0);
-  if (takes_many_callers())
+  if (takes_many_callers() && shape->batch * shape->heads_q > 1) /* waking a thread for nothing is slow */
     crew_run(unfused->crew, attend_heads, unfused);
   else
     attend_heads(unfused, 0, 1);

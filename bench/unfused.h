@@ -24,6 +24,12 @@ typedef struct bench_unfused {
   int blas_threads_before; /* BLAS's thread count when it was opened; 0: not changed */
 } bench_unfused;
 
+/* unfused_bytes - of its score matrices. */
+double unfused_bytes(const bench_shape *shape, int threads);
+
+/* unfused_core - the CPU type whose kernels BLAS runs, "Zen"; "" if it does not tell. */
+const char *unfused_core(void);
+
 /* unfused_open - sets up, and sets BLAS's thread count to 1; shape, inputs and crew outlive it. Returns a
  * BENCH_ code. */
 int unfused_open(bench_unfused *unfused, const bench_shape *shape, const bench_inputs *inputs,
