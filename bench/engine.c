@@ -16,9 +16,13 @@ static const struct {
   const char *name;
   int32_t engine; /* ATTN_ENGINE_... */
 } kinds[ENGINE_KINDS] = {
-    [ENGINE_AUTO] = {"auto", ATTN_ENGINE_AUTO}, [ENGINE_BLAS] = {"blas", ATTN_ENGINE_BLAS},
-    [ENGINE_UNFUSED] = {"unfused", 0},          [ENGINE_UNFUSED_BEST] = {"unfused-best", 0},
-    [ENGINE_ONNXRUNTIME] = {"onnxruntime", 0},  [ENGINE_NUMPY] = {"numpy", 0},
+    [ENGINE_AUTO] = {"auto", ATTN_ENGINE_AUTO},
+    [ENGINE_BUILTIN] = {"builtin", ATTN_ENGINE_BUILTIN},
+    [ENGINE_BLAS] = {"blas", ATTN_ENGINE_BLAS},
+    [ENGINE_UNFUSED] = {"unfused", 0},
+    [ENGINE_UNFUSED_BEST] = {"unfused-best", 0},
+    [ENGINE_ONNXRUNTIME] = {"onnxruntime", 0},
+    [ENGINE_NUMPY] = {"numpy", 0},
 };
 
 const char *engine_name(int kind) {

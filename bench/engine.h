@@ -13,6 +13,7 @@
 /* In the order of the table; what others are compared with comes first. */
 enum {
   ENGINE_AUTO,
+  ENGINE_BUILTIN,
   ENGINE_BLAS,
   ENGINE_UNFUSED,
   ENGINE_UNFUSED_BEST, /* from here on in processes of their own */

@@ -61,9 +61,10 @@ static int read_threads(bench_options *options, const char *item) {
 static int read_engine(bench_options *options, const char *item) {
   int named = engine_kind(item), is_all = strcmp(item, "all") == 0;
   if (named < 0 && !is_all)
-    return bench_error(
-        BENCH_USAGE,
-        "--engine: expected auto, blas, unfused, unfused-best, onnxruntime, numpy or all, got '%s'", item);
+    return bench_error(BENCH_USAGE,
+                       "--engine: expected auto, builtin, blas, unfused, unfused-best, onnxruntime, numpy "
+                       "or all, got '%s'",
+                       item);
   for (int kind = 0; kind < ENGINE_KINDS; kind++) {
     if (kind != named && !is_all) continue;
     for (size_t e = 0; e < options->engine_count; e++)
@@ -194,9 +195,9 @@ int options_read(bench_options *options, int count, char **arguments) {
   }
   int code = fill_defaults(options);
   if (code == BENCH_OK && engine_is_apart(options->engines[0]))
-    return bench_error(BENCH_USAGE,
-                       "--engine: '%s' needs auto, blas or unfused beside it, to be checked against",
-                       engine_name(options->engines[0]));
+    return bench_error(
+        BENCH_USAGE, "--engine: '%s' needs auto, builtin, blas or unfused beside it, to be checked against",
+        engine_name(options->engines[0]));
   return code;
 }
 

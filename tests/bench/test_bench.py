@@ -41,7 +41,7 @@ def bench(*arguments, **settings):
 class Rows(unittest.TestCase):
     def test_each_engine_has_a_row_with_every_key(self):
         table, rows = bench("--shapes", "T1", "--threads", "1")
-        self.assertLessEqual({"auto", "blas", "unfused"}, {row["engine"] for row in rows})
+        self.assertLessEqual({"auto", "builtin", "blas", "unfused"}, {row["engine"] for row in rows})
         for row in rows:
             self.assertLessEqual(ALWAYS | MAYBE, row.keys())
             self.assertEqual([key for key in ALWAYS if row[key] is None], [])
@@ -205,9 +205,9 @@ class Words(unittest.TestCase):
     def test_other_options(self):
         self.refused(2, "--threads: expected numbers from 1 to 1024, got '0'", "--threads", "0")
         self.refused(2, "--engine: 'auto' is given twice", "--engine", "auto,all")
-        self.refused(2, "--engine: expected auto, blas, unfused, unfused-best, onnxruntime, numpy or all, got 'x'",
+        self.refused(2, "--engine: expected auto, builtin, blas, unfused, unfused-best, onnxruntime, numpy or all, got 'x'",
                      "--engine", "x")
-        self.refused(2, "--engine: 'numpy' needs auto, blas or unfused beside it, to be checked against",
+        self.refused(2, "--engine: 'numpy' needs auto, builtin, blas or unfused beside it, to be checked against",
                      "--engine", "numpy")
         self.refused(2, "--max-seconds: expected a number above 0, got 'x'", "--max-seconds", "x")
         self.refused(2, "--json needs a value", "--json")
