@@ -78,25 +78,30 @@ static void finish_weights(const attn__problem *problem, const attn__kernels *ke
   if (isnan(sum)) clear_masked(problem, tile, r, weights);
 }
 
+/* The log-sum-exp of a row that sees something; sum does not have its sink yet. */
+static float row_lse(const attn__problem *problem, const attn__tile *tile, int64_t r, double sum) {
+  const double lse = (double)tile->state.maxima[r] + log(sum);
+  if (!problem->sinks) return (float)lse;
+  const double sink = (double)problem->sinks[attn__tile_head(tile, r)];
+  return (float)(fmax(lse, sink) + log1p(exp(-fabs(lse - sink))));
+}
+
 /* Divides by the sum, which a sink joins, and writes a row's results. The sum of exp(score - max) is 0 only
  * where no key was seen, else at least 1. */
 static void finish_row(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile,
                        int64_t r) {
-  double sum = tile->state.sums[r], max = tile->state.maxima[r], lse = max + log(sum);
+  double sum = tile->state.sums[r];
   if (sum == 0) {
     write_unseeing_row(problem, tile, r);
     return;
   }
-  if (problem->sinks) {
-    const double sink = problem->sinks[attn__tile_head(tile, r)];
-    sum += exp(sink - max);
-    lse = fmax(lse, sink) + log1p(exp(-fabs(lse - sink)));
-  }
+  if (problem->lse.data) *attn__tile_result(tile, &problem->lse, r) = row_lse(problem, tile, r, sum);
+  if (problem->sinks)
+    sum += exp((double)problem->sinks[attn__tile_head(tile, r)] - (double)tile->state.maxima[r]);
   kernels->divide(problem->dim_v, tile->state.outputs + r * problem->dim_v, (float)sum,
                   output_row(problem, tile, r));
   finish_output(problem, tile, r);
   if (problem->weights.data) finish_weights(problem, kernels, tile, r, (float)sum);
-  if (problem->lse.data) *attn__tile_result(tile, &problem->lse, r) = (float)lse;
 }
 
 void attn__finish_tile(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile) {
