@@ -10,6 +10,7 @@ enum {
   TILE_Q = 64,          /* rows of a tile, at most */
   TILE_K = 128,         /* keys of a tile, at most */
   TILE_FLOATS = 16384,  /* a transposed tile of keys, at most: it shares the cache with three others */
+  WINDOW_ROWS = 16,     /* a tile has one row for so many keys of a window, at most */
   BLOCK_FLOATS = 32768, /* queries and outputs of a block, at most */
   TASKS_PER_THREAD = 4, /* at least, where there is enough work: what evens out unequal tasks */
   FEW_ROWS = 8,         /* up to so many rows of a head group, long keys are split */
@@ -24,9 +25,18 @@ static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
   return attn__min(attn__round_up(attn__divide_up(length, parts), unit), length);
 }
 
+/* Rows of a tile, at most. Together they see more keys than each of them does: by their number, which is to be
+ * little beside a window. */
+static int64_t most_rows(const attn__problem *problem, int64_t slab) {
+  const int64_t right = problem->causal ? 0 : problem->window_right, left = problem->window_left;
+  int64_t rows = BLOCK_FLOATS / (problem->dim + problem->dim_v);
+  if (left != ATTN__UNBOUNDED && right != ATTN__UNBOUNDED)
+    rows = attn__min(rows, attn__add_saturating(left, right) / WINDOW_ROWS + slab);
+  return attn__clamp(rows, slab, TILE_Q) / slab * slab;
+}
+
 static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t width = problem->dim + problem->dim_v, slab = engine->slab;
-  const int64_t rows = attn__clamp(BLOCK_FLOATS / width, slab, TILE_Q) / slab * slab;
+  const int64_t slab = engine->slab, rows = most_rows(problem, slab);
   const int64_t keys =
       attn__clamp(TILE_FLOATS / attn__max(problem->dim, problem->dim_v), 16, TILE_K) / 16 * 16;
   plan->tile_q = equal_parts(problem->len_q, rows, slab);
