@@ -119,7 +119,7 @@ class Packed(BindingTest):
         self.assertTrue(output.flags.c_contiguous)
         self.assert_same_bits(output.swapaxes(0, 1), want)
         alone, lse = sdpa(*(array[0] for array in self.arrays), **self.options, return_lse=True)
-        self.assert_same_bits(alone, want[0])
+        self.assert_close(alone, want[0], 1e-6)  # another number of heads may have other tiles
         self.assertEqual(lse.shape, (4, 5))
 
     def test_views_and_out(self):
