@@ -33,7 +33,7 @@ def check_lines(path, text, problems):
 
 def main():
     problems = []
-    top = [path for path in sorted(ROOT.iterdir()) if path.is_file()]
+    top = [path for path in sorted(ROOT.iterdir()) if path.is_file() and path.name != ".git"]  # a worktree's
     for path in [path for path in top + list(files(endings=())) if path.suffix in TEXTS]:
         text = path.read_text()
         check_lines(path, text, problems)
