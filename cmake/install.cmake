@@ -1,4 +1,4 @@
-# What `cmake --install` puts where, in three components: runtime (the shared library), dev (header, static
+# What `cmake --install` puts where, in three components: runtime (the shared library), dev (headers, static
 # library, pkg-config file, CMake package) and tools (the commands).
 include(CMakePackageConfigHelpers)
 
@@ -7,7 +7,7 @@ install(TARGETS attn EXPORT libattn-shared
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev)
 install(TARGETS attn_static EXPORT libattn-static
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
-install(FILES include/attn/attn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/attn COMPONENT dev)
+install(DIRECTORY include/attn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
 if(ATTN_BUILD_TOOLS)
   install(TARGETS attn-tool attn-bench DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
   if(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr") # else the system finds the library, here its place beside them

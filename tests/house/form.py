@@ -5,7 +5,7 @@ import re
 from source import ROOT, files, finish, name
 
 LONGEST_FILE = 600
-SOURCES = (".c", ".h", ".cpp", ".py", ".sh")
+SOURCES = (".c", ".h", ".cpp", ".hpp", ".py", ".sh")
 TEXTS = SOURCES + (".md", ".cmake", ".in", ".json", ".txt", ".map", "")
 PRIVATE = re.compile(r"(?<![\w.}$)])/(?:home|root|work|mnt|media|Users)/\w")
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b")

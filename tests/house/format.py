@@ -1,4 +1,4 @@
-# format.py - every C file is as clang-format 14 would write it.
+# format.py - every C and C++ file is as clang-format 14 would write it.
 # SPDX-License-Identifier: BSD-3-Clause
 import shutil
 import subprocess
@@ -10,4 +10,4 @@ tool = shutil.which("clang-format-14") or shutil.which("clang-format") or skip("
 version = subprocess.run([tool, "--version"], capture_output=True, text=True).stdout
 if "version 14." not in version:
     skip("clang-format is not version 14, and others write differently: " + version.strip())
-sys.exit(subprocess.run([tool, "--dry-run", "-Werror", *files(endings=(".c", ".h", ".cpp"))], cwd=ROOT).returncode)
+sys.exit(subprocess.run([tool, "--dry-run", "-Werror", *files(endings=(".c", ".h", ".cpp", ".hpp"))], cwd=ROOT).returncode)
