@@ -145,7 +145,8 @@ typedef struct attn_options {
  * *context: set to the new context, or to NULL on error.
  * options: NULL for all defaults.
  * Errors: ARGUMENT (an option is invalid, or ATTN_ISA is not one of its words), MEMORY.
- * attn_last_error(NULL) then says more. Worker threads start with the first call that needs them.
+ * attn_last_error(NULL) then says more. Worker threads start with the first call that needs them; after a
+ * call they look for the next one for 0.1 ms, yielding their CPU, and then sleep.
  * Thread safety: any thread, any time. */
 int32_t attn_create(attn_context **context, const attn_options *options);
 
