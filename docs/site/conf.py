@@ -13,7 +13,7 @@ author = "The libattn authors"
 copyright = author  # pylint: disable=redefined-builtin
 version = release = ".".join(re.findall(r"^#define ATTN_VERSION_\w+ +(\d+)$", HEADER.read_text(), re.M))
 
-extensions = ["myst_parser", "mathml", "reference"]
+extensions = ["myst_parser", "mathml", "reference", "python", "command"]
 exclude_patterns = ["site", "man"]
 primary_domain = "c"
 highlight_language = "none"

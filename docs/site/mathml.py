@@ -20,7 +20,8 @@ def mathml(formula, display):
     if not found:
         raise ExtensionError(f"blahtexml cannot read {formula!r}: {answer}")
     block = ' display="block"' if display else ""
-    return f'<math xmlns="http://www.w3.org/1998/Math/MathML"{block}>{found.group(1)}</math>'
+    markup = found.group(1).replace(">-</mo>", ">&#x2212;</mo>")  # a minus, not a hyphen
+    return f'<math xmlns="http://www.w3.org/1998/Math/MathML"{block}>{markup}</math>'
 
 
 def visit_math(translator, node):

@@ -3,6 +3,7 @@
 #
 # In a .rst page ".. attn-introduction:: Words" is a part of the header's first comment, and
 # ".. attn-declarations::" lists declarations by name. A declaration that no page lists is an error.
+# ".. attn-overview::" is a table of the functions.
 import pathlib
 import re
 
@@ -16,7 +17,7 @@ from sphinx.util.nodes import make_refnode
 
 HEADER = pathlib.Path(__file__).resolve().parents[2] / "include" / "attn" / "attn.h"
 CODE = re.compile(r"(\bATTN_\w+(?:\.\.\.)?|\battn_\w+(?:\(\w*\))?|\b[a-z]+(?:_[a-z0-9]+)+\b|\*\w+\b(?=:))")
-FIELD = re.compile(r"(Errors|Thread safety|Formulas?|\*?[a-z]+): ")
+FIELD = re.compile(r"(Errors|Thread safety|Formulas?|\*?[a-z]+): ")  # a line that begins so is about that
 
 
 def marked_up(text):
@@ -58,9 +59,10 @@ def rst(lines):
             found += ["::", "", *("   " + line for line in text.split("\n")), ""]
         elif kind == "text":
             found += [marked_up(text), ""]
+        elif kind[0].isupper():
+            found += [f":{kind}: " + marked_up(errors(text) if kind == "Errors" else text)]
         else:
-            title = kind if kind[0].isupper() else f"``{kind}``"
-            found += [f":{title}: " + marked_up(errors(text) if kind == "Errors" else text)]
+            found += [f"``{kind}``", *indented([marked_up(text)]), ""]
     return found + [""]
 
 
@@ -131,6 +133,20 @@ class Declarations(FromHeader):
         return self.parsed(lines)
 
 
+class Overview(FromHeader):
+    """.. attn-overview:: a table of all functions, with the first sentence of each."""
+    required_arguments = 0
+
+    def run(self):
+        lines = [".. list-table::", ""]
+        for item in header.declarations(HEADER.read_text()):
+            if item.kind == "function":
+                text = " ".join(item.prose).partition(" - ")[2]
+                sentence = re.split(r"(?<=[^0-9])[.:;](?: |$)", text)[0]
+                lines += [f"   * - ``{item.name}``", f"     - {marked_up(sentence)}"]
+        return self.parsed(lines + [""])
+
+
 class Links(SphinxPostTransform):
     """Names of the interface that stand in code style link to the reference, on every page."""
     default_priority = 5
@@ -156,6 +172,7 @@ def check(app, env):
 def setup(app):
     app.add_directive("attn-introduction", Introduction)
     app.add_directive("attn-declarations", Declarations)
+    app.add_directive("attn-overview", Overview)
     app.add_post_transform(Links)
     app.connect("env-check-consistency", check)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -2,10 +2,11 @@
 """test_docs.py - the examples of the pages: test_docs.py LIBATTN.SO PATH/TO/attn [unittest options]
 
 SPDX-License-Identifier: BSD-3-Clause
-Those in C, in Python and on the command line run without an error, and the guide's leave no option out. Exits
+Those in C, in C++, in Python and on the command line run without an error, and options.md leaves no option out. Exits
 with 77, which CTest takes for "skipped", where NumPy is missing.
 """
 import contextlib
+import doctest
 import inspect
 import io
 import os
@@ -26,7 +27,7 @@ except ImportError:
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LIBRARY, COMMAND = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 os.environ["ATTN_LIBRARY"] = str(LIBRARY)
 sys.path.append(str(ROOT / "bindings" / "python"))
@@ -38,7 +39,7 @@ def blocks(language, pages=PAGES):
     for page in pages:
         text = page.read_text()
         for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S):
-            yield f"{page.name}:{text[:match.start()].count(chr(10)) + 1}", match.group(1)
+            yield f"{page.relative_to(ROOT)}:{text[:match.start()].count(chr(10)) + 1}", match.group(1)
 
 
 def joined(language, pages):
@@ -78,8 +79,23 @@ class C(unittest.TestCase):
             body = re.sub(r"/\*.*?\*/", "", body, flags=re.S)
             for field in re.findall(r"\(\*(\w+)\)|(\w+);", body):
                 name = "".join(field)
-                if not name.endswith("_strides") and not name.startswith("reserved"):
+                if not name.endswith("_strides") and name != "reserved":
                     self.assertRegex(examples, rf"\.{name}\b", f"{struct}.{name}")
+
+
+class Cpp(unittest.TestCase):
+    def test_examples(self):
+        compiler = shutil.which(os.environ.get("CXX") or "c++")
+        if not compiler:
+            self.skipTest("no C++ compiler")
+        bodies = "".join(f"{{ // {place}\n{text}}}\n" for place, text in blocks("cpp"))
+        with tempfile.TemporaryDirectory() as folder:
+            source, program = pathlib.Path(folder, "examples.cpp"), pathlib.Path(folder, "examples")
+            source.write_text("#include <attn/attn.hpp>\n#include <vector>\nint main() {\n"
+                              f"std::vector<float> q(1 << 18), k(q), v(q), out(q);\n{bodies}}}\n")
+            subprocess.run([compiler, "-std=c++17", "-Wall", "-Werror", "-I", ROOT / "include", source, "-o", program,
+                            LIBRARY, f"-Wl,-rpath,{LIBRARY.parent}"], check=True)
+            subprocess.run([program], check=True, timeout=60)
 
 
 class Python(unittest.TestCase):
@@ -91,8 +107,22 @@ class Python(unittest.TestCase):
                 exec(compile(text, place, "exec"), names)
                 self.assertEqual(names.get("status", 0), 0)
 
+    def test_sessions(self):
+        """Those with a prompt print what the page says; all of a page are one session."""
+        options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+        tried = 0
+        for page in PAGES:
+            text = joined("pycon", [page])
+            names = {"np": np, "attn": attn}
+            session = doctest.DocTestParser().get_doctest(text, names, page.name, str(page), 0)
+            report = io.StringIO()
+            result = doctest.DocTestRunner(optionflags=options).run(session, out=report.write)
+            self.assertEqual(result.failed, 0, report.getvalue())
+            tried += result.attempted
+        self.assertGreater(tried, 10)
+
     def test_every_argument_is_in_an_example(self):
-        examples = joined("python", [ROOT / "docs" / "guide.md"])
+        examples = joined("python", [ROOT / "docs" / "options.md"])
         for name in attn.__all__:
             self.assertRegex(examples, rf"attn\.{name}\b")
             for argument, parameter in inspect.signature(getattr(attn, name)).parameters.items():
@@ -116,7 +146,8 @@ class CommandLine(unittest.TestCase):
         np.save(folder / "queries.npy", np.array([6, 4]))
         for name, count in (("words", 9), ("words-q", 6)):
             (folder / f"{name}.txt").write_text("".join(f"word {number}\n" for number in range(count)))
-        shutil.copy(ROOT / "examples" / "ocr-attention" / "line.png", folder)
+        for path in (ROOT / "examples" / "ocr-attention").glob("*.[np][pn][yg]"):
+            shutil.copy(path, folder)
 
     def commands(self):
         """(place, arguments) of each line of an example that calls the command."""
