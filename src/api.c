@@ -83,6 +83,8 @@ static int32_t resolve_options(const attn__check *check, attn_options *options) 
   if (!attn__check_range(check, "engine", options->engine, ATTN_ENGINE_AUTO, ATTN_ENGINE_BUILTIN)) return 0;
   if (!attn__check_range(check, "isa", options->isa, ATTN_ISA_AUTO, ATTN_ISA_AVX512)) return 0;
   if (!attn__check_range(check, "reserved", options->reserved, 0, 0)) return 0;
+  if (!attn__check_range(check, "wipe", options->wipe, 0, 1)) return 0;
+  if (!attn__check_range(check, "reserved_2", options->reserved_2, 0, 0)) return 0;
   if (!options->allocate != !options->deallocate)
     return attn__check_fail(check, "%s: expected allocate and deallocate or neither, got NULL for this one",
                             options->allocate ? "deallocate" : "allocate");

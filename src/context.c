@@ -1,5 +1,6 @@
 /* context.c - the handle: the only file that allocates or frees.
  * SPDX-License-Identifier: BSD-3-Clause */
+#define _DEFAULT_SOURCE /* explicit_bzero */
 #include "context.h"
 
 #include <stdio.h>
@@ -22,7 +23,9 @@ static void *allocate(const attn_options *options, uint64_t bytes) {
 }
 
 static void deallocate(const attn_options *options, void *memory, uint64_t bytes) {
-  if (memory) options->deallocate(options->user, memory, bytes);
+  if (!memory) return;
+  if (options->wipe) explicit_bzero(memory, bytes);
+  options->deallocate(options->user, memory, bytes);
 }
 
 /* What makes products slow here, and the remedy; empty if nothing. */

@@ -4,10 +4,17 @@
 #include "workers.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base.h"
+
+/* Waking a thread that sleeps takes longer than a small job. So who waits looks for a while first, and lets
+ * others have the CPU between looks. */
+enum { LOOKS_NS = 100000, LOCK_TRIES = 100 };
 
 struct attn__workers {
   int64_t count; /* threads wanted, the caller included */
@@ -19,8 +26,10 @@ struct attn__workers {
   attn_task task;
   void *job;
   int64_t next, end; /* indices not yet taken */
-  int64_t running;   /* indices that threads of the pool are at */
   int32_t stop;
+  /* Written under the mutex or by who posts a job, looked at without it. */
+  atomic_int_least64_t jobs;    /* posted so far */
+  atomic_int_least64_t running; /* indices that threads of the pool are at */
   pthread_t threads[];
 };
 
@@ -34,18 +43,43 @@ attn__workers *attn__workers_create(void *memory, int64_t count) {
   return workers;
 }
 
+static int64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Looks until the value is another, for LOOKS_NS at most. */
+static void await_change(const atomic_int_least64_t *value, int64_t old) {
+  const int64_t end = now_ns() + LOOKS_NS;
+  while (atomic_load_explicit(value, memory_order_relaxed) == old && now_ns() < end) sched_yield();
+}
+
+/* The mutex is held for some instructions at a time, less than going to sleep for it takes. */
+static void lock(attn__workers *workers) {
+  for (int32_t i = 0; i < LOCK_TRIES; i++)
+    if (pthread_mutex_trylock(&workers->mutex) == 0) return;
+  pthread_mutex_lock(&workers->mutex);
+}
+
 /* Takes one index and runs it; the mutex is held before and after. */
 static void run_next(attn__workers *workers) {
   int64_t index = workers->next++;
   pthread_mutex_unlock(&workers->mutex);
   workers->task(workers->job, index);
-  pthread_mutex_lock(&workers->mutex);
+  lock(workers);
 }
 
 static void *worker_main(void *argument) {
   attn__workers *workers = argument;
-  pthread_mutex_lock(&workers->mutex);
+  lock(workers);
   for (;;) {
+    if (workers->next == workers->end && !workers->stop) {
+      const int64_t jobs = atomic_load_explicit(&workers->jobs, memory_order_relaxed);
+      pthread_mutex_unlock(&workers->mutex);
+      await_change(&workers->jobs, jobs);
+      lock(workers);
+    }
     while (workers->next == workers->end && !workers->stop)
       pthread_cond_wait(&workers->work, &workers->mutex);
     if (workers->stop) break;
@@ -75,28 +109,42 @@ static void ensure_started(attn__workers *workers) {
   pthread_mutex_init(&workers->mutex, NULL);
   pthread_cond_init(&workers->work, NULL);
   pthread_cond_init(&workers->done, NULL);
-  workers->next = workers->end = workers->running = 0;
+  workers->next = workers->end = 0;
+  workers->jobs = workers->running = 0;
   workers->process = process;
   start_threads(workers);
 }
 
+/* Until no thread of the pool is at an index; the mutex is held before and after. */
+static void await_idle(attn__workers *workers) {
+  const int64_t end = now_ns() + LOOKS_NS;
+  pthread_mutex_unlock(&workers->mutex);
+  while (atomic_load_explicit(&workers->running, memory_order_relaxed) > 0 && now_ns() < end) sched_yield();
+  lock(workers);
+  while (workers->running > 0) pthread_cond_wait(&workers->done, &workers->mutex);
+}
+
 void attn__workers_run(attn__workers *workers, int64_t count, attn_task task, void *job) {
   ensure_started(workers);
-  pthread_mutex_lock(&workers->mutex);
+  lock(workers);
   workers->task = task;
   workers->job = job;
   workers->next = 0;
   workers->end = count;
+  pthread_mutex_unlock(&workers->mutex);
+  atomic_fetch_add_explicit(&workers->jobs, 1, memory_order_relaxed);
   for (int64_t i = 1; i < count; i++) pthread_cond_signal(&workers->work);
+  lock(workers);
   while (workers->next < workers->end) run_next(workers);
-  while (workers->running > 0) pthread_cond_wait(&workers->done, &workers->mutex);
+  await_idle(workers);
   pthread_mutex_unlock(&workers->mutex);
 }
 
 void attn__workers_stop(attn__workers *workers) {
   if (workers->process != getpid()) return; /* never started, or the threads are the parent's */
-  pthread_mutex_lock(&workers->mutex);
+  lock(workers);
   workers->stop = 1;
+  workers->jobs++;
   pthread_cond_broadcast(&workers->work);
   pthread_mutex_unlock(&workers->mutex);
   for (int64_t i = 0; i < workers->started; i++) pthread_join(workers->threads[i], NULL);

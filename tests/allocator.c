@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "allocator.h"
 
+#include <math.h>
 #include <string.h>
 
 static void note(allocator *self, int is_violation) {
@@ -20,8 +21,14 @@ static void *allocate(void *user, uint64_t bytes, uint64_t alignment) {
   self->blocks[n].data = self->blocks[n].memory.data;
   self->blocks[n].bytes = bytes;
   self->live_bytes += bytes;
-  memset(self->blocks[n].data, 0xff, bytes);
+  for (uint64_t at = 0; at < bytes; at += sizeof self->fill)
+    memcpy((char *)self->blocks[n].data + at, &self->fill,
+           bytes - at < sizeof self->fill ? bytes - at : sizeof self->fill);
   return self->blocks[n].data;
+}
+
+static int is_all_zero(const unsigned char *memory, uint64_t bytes) {
+  return bytes == 0 || (memory[0] == 0 && memcmp(memory, memory + 1, bytes - 1) == 0);
 }
 
 static void deallocate(void *user, void *memory, uint64_t bytes) {
@@ -30,13 +37,15 @@ static void deallocate(void *user, void *memory, uint64_t bytes) {
   while (n < ALLOCATOR_BLOCKS && self->blocks[n].data != memory) n++;
   note(self, memory == NULL || n == ALLOCATOR_BLOCKS || self->blocks[n].bytes != bytes);
   if (n == ALLOCATOR_BLOCKS) return;
+  self->returned++;
+  self->wiped += is_all_zero(memory, bytes);
   self->live_bytes -= self->blocks[n].bytes;
   self->blocks[n].data = NULL;
   guarded_free(&self->blocks[n].memory);
 }
 
 attn_options allocator_options(allocator *self, int32_t threads) {
-  *self = (allocator){.fail_at = ALLOCATOR_NEVER, .caller = pthread_self()};
+  *self = (allocator){.fill = NAN, .fail_at = ALLOCATOR_NEVER, .caller = pthread_self()};
   return (attn_options){.size = sizeof(attn_options),
                         .threads = threads,
                         .user = self,

@@ -9,15 +9,18 @@
 
 enum { ALLOCATOR_BLOCKS = 16, ALLOCATOR_NEVER = -1 };
 
-/* An allocator that gives memory full of NaN, which ends at an unreadable page, and keeps account. */
+/* An allocator that gives memory full of one number, which ends at an unreadable page, and keeps account. */
 typedef struct allocator {
   struct {
     guarded memory;
     void *data;
     uint64_t bytes;
   } blocks[ALLOCATOR_BLOCKS]; /* live where data is not NULL */
+  float fill;                 /* what memory is full of; NaN unless a test sets it */
   int64_t allocations;
   int64_t fail_at;    /* this allocation, counted from 0, fails */
+  int64_t returned;   /* blocks given back */
+  int64_t wiped;      /* of these, how many held nothing but zeros */
   int64_t violations; /* of the contract with the host */
   uint64_t live_bytes;
   pthread_t caller;

@@ -139,13 +139,19 @@ typedef struct attn_options {
      threads, one after another if need be, and return when all have returned. With it the context
      starts no thread of its own; count is never above threads. NULL: the library's own pool. */
   void (*parallel_for)(void *user, int64_t count, attn_task task, void *job);
+  /* 1: the context's memory is overwritten with zeros before it is given back, that is when scratch grows
+     and in attn_destroy. Not reached are BLAS's own buffers, which keep copies of what was multiplied (the
+     builtin engine has none), and the stacks of threads. 0: it is given back as it is. */
+  int32_t wipe;
+  int32_t reserved_2; /* must be 0 */
 } attn_options;
 
 /* attn_create - makes a context.
  * *context: set to the new context, or to NULL on error.
  * options: NULL for all defaults.
  * Errors: ARGUMENT (an option is invalid, or ATTN_ISA is not one of its words), MEMORY.
- * attn_last_error(NULL) then says more. Worker threads start with the first call that needs them.
+ * attn_last_error(NULL) then says more. Worker threads start with the first call that needs them; after a
+ * call they look for the next one for 0.1 ms, yielding their CPU, and then sleep.
  * Thread safety: any thread, any time. */
 int32_t attn_create(attn_context **context, const attn_options *options);
 

@@ -101,6 +101,7 @@ struct settings {
   void *(*allocate)(void *user, std::uint64_t bytes, std::uint64_t alignment) = nullptr;
   void (*deallocate)(void *user, void *memory, std::uint64_t bytes) = nullptr;
   void (*parallel_for)(void *user, std::int64_t count, attn_task task, void *job) = nullptr;
+  bool wipe = false;
 };
 
 // The arguments of softmax: each row of input (rows, columns) gives one of output, which may be the same array.
@@ -232,6 +233,7 @@ public:
     options.allocate = chosen.allocate;
     options.deallocate = chosen.deallocate;
     options.parallel_for = chosen.parallel_for;
+    options.wipe = chosen.wipe;
     attn_context *handle = nullptr;
     const status code{attn_create(&handle, &options)};
     if (code == status::ok) made = context(handle);

@@ -16,9 +16,11 @@ enum {
 };
 
 #ifdef __clang__
-#define UNROLLED _Pragma("unroll")
+#define UNROLLED       _Pragma("unroll")
+#define UNROLLED_TWICE _Pragma("unroll 2")
 #else
-#define UNROLLED _Pragma("GCC unroll 16")
+#define UNROLLED       _Pragma("GCC unroll 16")
+#define UNROLLED_TWICE _Pragma("GCC unroll 2")
 #endif
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
@@ -35,13 +37,13 @@ static ALWAYS_INLINE void multiply_put(float *c, int64_t count, int32_t accumula
 static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, const int vecs, int64_t row,
                                         int64_t col) {
   vec sums[MULTIPLY_SLAB][MULTIPLY_VECS];
-  const int64_t stride_a = p->stride_a, stride_b = p->b.stride, inner = p->inner;
+  const int64_t stride_a = p->stride_a, inner = p->inner;
   const float *a = p->a + row * stride_a, *b = p->b.data + col / MULTIPLY_PANEL * p->b.step;
   float *c = p->c + row * p->stride_c + col;
   UNROLLED for (int r = 0; r < rows; r++) {
     UNROLLED for (int v = 0; v < vecs; v++) sums[r][v] = vec_set(0);
   }
-  for (int64_t k = 0; k < inner; k++, a++, b += stride_b) {
+  UNROLLED_TWICE for (int64_t k = 0; k < inner; k++, a++, b += MULTIPLY_PANEL) {
     vec right[MULTIPLY_VECS];
     UNROLLED for (int v = 0; v < vecs; v++) right[v] = vec_load(b + v * VEC_WIDTH);
     UNROLLED for (int r = 0; r < rows; r++) {

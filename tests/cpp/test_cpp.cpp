@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <attn/attn.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -74,7 +75,10 @@ void *hook_allocate(void *user, std::uint64_t bytes, std::uint64_t alignment) {
   return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
 }
 
-void hook_deallocate(void *user, void *memory, std::uint64_t) {
+// What is given back is wiped.
+void hook_deallocate(void *user, void *memory, std::uint64_t bytes) {
+  const auto *begin = static_cast<const unsigned char *>(memory);
+  CHECK(std::all_of(begin, begin + bytes, [](unsigned char byte) { return byte == 0; }));
   --*static_cast<int *>(user);
   std::free(memory);
 }
@@ -90,6 +94,7 @@ void test_hooks() {
   hooked.allocate = hook_allocate;
   hooked.deallocate = hook_deallocate;
   hooked.parallel_for = hook_parallel_for;
+  hooked.wipe = true;
   {
     attn::context context = create(hooked);
     CHECK(live > 0);

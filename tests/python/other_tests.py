@@ -137,7 +137,7 @@ class Merge(BindingTest):
 
 class Contexts(BindingTest):
     def test_options(self):
-        with attn.Context(threads=3, isa="reference", engine="blas") as context:
+        with attn.Context(threads=3, isa="reference", engine="blas", wipe=True) as context:
             info = context.info()
             self.assertEqual((info["threads"], info["isa"], info["engine"]), (3, "reference", "blas"))
             self.assertIn("reference kernels", repr(context))

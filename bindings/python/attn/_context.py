@@ -19,6 +19,7 @@ class Context:
     threads: how many threads a call may use; 0: one for each CPU that the process may run on.
     isa: the highest instruction set to use, "reference", "avx2" or "avx512"; None: the best.
     engine: who multiplies matrices, "blas" or "builtin"; None: the library's choice.
+    wipe: overwrite the context's memory with zeros before it is given back.
 
     >>> import attn
     >>> with attn.Context(threads=2, isa="reference") as context:
@@ -26,10 +27,11 @@ class Context:
     (2, 'reference')
     """
 
-    def __init__(self, threads: int = 0, isa: Optional[str] = None, engine: Optional[str] = None) -> None:
+    def __init__(self, threads: int = 0, isa: Optional[str] = None, engine: Optional[str] = None,
+                 wipe: bool = False) -> None:
         handle = ctypes.c_void_p()
         options = Options(threads=integer("threads", threads, 32), isa=word("isa", isa, ISAS),
-                          engine=word("engine", engine, ENGINES))
+                          engine=word("engine", engine, ENGINES), wipe=bool(wipe))
         status = library.attn_create(ctypes.byref(handle), ctypes.byref(options))
         if status != OK:
             raise error_of(status, library.attn_last_error(None))

@@ -44,7 +44,7 @@ class Sized(ctypes.Structure):
 class Options(Sized):
     """attn_options"""
     _fields_ = [("size", _U64), *_all(_I32, "threads engine isa reserved"),
-                *_all(_POINTER, "user allocate deallocate parallel_for")]
+                *_all(_POINTER, "user allocate deallocate parallel_for"), *_all(_I32, "wipe reserved_2")]
 
 
 class Args(Sized):
