@@ -1,18 +1,37 @@
-# plot.py - draws attn-bench's JSON rows as SVG pictures: python3 bench/plot.py FOLDER ROWS.json...
+#!/usr/bin/env python3
+# plot.py - draws attn-bench's JSON rows as SVG pictures; installed as the command attn-plot.
 # SPDX-License-Identifier: BSD-3-Clause
-#
-# FOLDER gets those of these that the rows have something for:
-#     peak.svg     fraction of the FMA peak, by shape and engine
-#     decode.svg   fraction of the read bandwidth, in shapes that are memory-bound
-#     scaling.svg  speed on all threads by that on one
-#     growth.svg   time and memory by N (shapes G* and L*)
-# Rows of a shape, engine and thread count that are there twice: the last ones count. A dash stands for what did not
-# run, or had no good pair.
 import html
 import json
 import math
 import pathlib
 import sys
+
+HELP = """\
+Usage: attn-plot FOLDER ROWS.json...
+
+Draws what attn-bench --json wrote as SVG pictures, into a folder.
+
+  --help                     this text
+
+A dash in a picture stands for what did not run, or had no good pair. Rows of a shape, engine and thread
+count that are there twice: the last ones count.
+
+Pictures (those that the rows have something for)
+  peak.svg                   fraction of the FMA peak, by shape and engine
+  decode.svg                 fraction of the read bandwidth, in shapes that are memory-bound
+  scaling.svg                speed on all threads by that on one
+  growth.svg                 time and memory by N, of shapes G* and L*
+
+Exit codes
+  0  success
+  1  a file cannot be read or written, or has no rows of attn-bench
+  2  the command line is wrong
+
+Examples
+  attn-bench --json rows.json
+  attn-plot pictures rows.json
+"""
 
 # Colours that all can tell apart (Okabe and Ito, 2008), in the order of the legend.
 ENGINES = {
@@ -228,17 +247,28 @@ def plot_growth(path, rows):
     picture.save(path)
 
 
+def refuse(code, text):
+    print(f"attn-plot: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
 def load(paths):
     rows = {}
     for path in paths:
-        for row in json.loads(pathlib.Path(path).read_text()):
-            rows[row["shape"], row["engine"], row["threads"]] = row
+        try:
+            for row in json.loads(pathlib.Path(path).read_text()):
+                rows[row["shape"], row["engine"], row["threads"]] = row
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            refuse(1, f"{path}: expected rows of attn-bench --json, got: {error}")
     return [row for row in rows.values() if row["engine"] in PLOTTED]
 
 
 def main():
+    if "--help" in sys.argv[1:]:
+        print(HELP, end="")
+        return
     if len(sys.argv) < 3:
-        sys.exit("usage: python3 plot.py FOLDER ROWS.json...")
+        refuse(2, "expected a folder and files of rows; see attn-plot --help")
     folder, rows = pathlib.Path(sys.argv[1]), load(sys.argv[2:])
     folder.mkdir(parents=True, exist_ok=True)
     growth = [row for row in rows if row["shape"][0] in "GL"]
