@@ -1,5 +1,6 @@
-# What `cmake --install` puts where, in three components: runtime (the shared library), dev (headers, static
-# library, pkg-config file, CMake package) and tools (the commands).
+# What `cmake --install` puts where, in four components: runtime (the shared library), dev (headers, static
+# library, pkg-config file, CMake package, manual of the functions), tools (the commands, their manual and what
+# completes them in a shell) and doc. The target uninstall removes what the last installation put there.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/libattn)
@@ -10,13 +11,23 @@ install(TARGETS attn_static EXPORT libattn-static
 install(DIRECTORY include/attn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
 if(ATTN_BUILD_TOOLS)
   install(TARGETS attn-tool attn-bench DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
+  install(PROGRAMS bench/plot.py DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME attn-plot COMPONENT tools)
+  set(completions ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES tools/completion/attn.bash DESTINATION ${completions} RENAME attn COMPONENT tools)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/completions)
+  foreach(name attn-bench attn-plot) # found there by the name of the command
+    file(CREATE_LINK attn ${CMAKE_CURRENT_BINARY_DIR}/completions/${name} SYMBOLIC)
+    install(FILES ${CMAKE_CURRENT_BINARY_DIR}/completions/${name} DESTINATION ${completions} COMPONENT tools)
+  endforeach()
+  install(FILES tools/completion/_attn DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT tools)
   if(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr") # else the system finds the library, here its place beside them
     file(RELATIVE_PATH from_bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
     set_target_properties(attn-tool attn-bench PROPERTIES INSTALL_RPATH $ORIGIN/${from_bin_to_lib})
   endif()
 endif()
-install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT dev OPTIONAL FILES_MATCHING PATTERN *.md)
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT doc
+        FILES_MATCHING PATTERN *.md PATTERN man EXCLUDE)
 
 # The CMake package.
 foreach(kind shared static)
@@ -46,5 +57,6 @@ configure_file(cmake/libattn.pc.in libattn.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libattn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 
 if(PROJECT_IS_TOP_LEVEL)
-  include(cmake/debian.cmake)
+  configure_file(cmake/uninstall.cmake.in uninstall.cmake @ONLY)
+  add_custom_target(uninstall COMMAND ${CMAKE_COMMAND} -P ${CMAKE_CURRENT_BINARY_DIR}/uninstall.cmake)
 endif()
