@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * For simd.c. Some rows of b at a time meet every row of a; all but the first find them in the first-level
- * cache.
+ * cache. The rows of b are read as several streams, a row of each at a time: a core that reads one stream
+ * waits for most of its lines, and more so where pages are small.
  */
 #ifndef ATTN_FEW_H
 #define ATTN_FEW_H
@@ -10,20 +11,19 @@
 #include "kernels/multiply.h"
 
 enum {
-  FEW_DOT_ROWS = 2, /* rows of a and rows of b whose dot products are made together: 8 sums */
-  FEW_DOT_COLS = 4,
-  FEW_ROWS = 8,   /* of a, at most */
-  FEW_PART = 128, /* columns of b that are gone through together */
-  FEW_MIX = 8,    /* rows of b that are added up before the sum goes to c */
-  FEW_AHEAD = 8,  /* rows of b from those at hand to those asked for */
-  FEW_LINE = 16,  /* floats of a cache line */
+  FEW_DOT_ROWS = 2, /* rows of a whose dot products are made together */
+  FEW_DOT_COLS = 4, /* and rows of b, one of each stream: 8 sums */
+  FEW_ROWS = 8,     /* of a, at most */
+  FEW_PART = 128,   /* columns of b that are gone through together */
+  FEW_MIX = 8,      /* rows of b, one of each stream, that are added up before the sum goes to c */
 };
 
-/* c = a b^T for rows [row, row + rows) of a and FEW_DOT_COLS rows of b from col on. */
-static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, int64_t row, int64_t col) {
+/* c = a b^T for rows [row, row + rows) of a and row col of each stream of b. */
+static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, int64_t row, int64_t col,
+                                   int64_t stream) {
   vec sums[FEW_DOT_ROWS][FEW_DOT_COLS];
-  const int64_t stride_a = p->stride_a, stride_b = p->b.stride, inner = p->inner;
-  const float *a = p->a + row * stride_a, *b = p->b.data + col * stride_b;
+  const int64_t stride_a = p->stride_a, stride_b = stream * p->b.stride, inner = p->inner;
+  const float *a = p->a + row * stride_a, *b = p->b.data + col * p->b.stride;
   UNROLLED for (int r = 0; r < rows; r++) {
     UNROLLED for (int j = 0; j < FEW_DOT_COLS; j++) sums[r][j] = vec_set(0);
   }
@@ -43,7 +43,11 @@ static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, int64
           vec_fma(left, vec_load_part(b + j * stride_b + k, inner - k, zero), sums[r][j]);
     }
   }
-  UNROLLED for (int r = 0; r < rows; r++) vec_store_sums(p->c + (row + r) * p->stride_c + col, sums[r]);
+  UNROLLED for (int r = 0; r < rows; r++) {
+    float dots[FEW_DOT_COLS], *c = p->c + (row + r) * p->stride_c + col;
+    vec_store_sums(dots, sums[r]);
+    UNROLLED for (int j = 0; j < FEW_DOT_COLS; j++) c[j * stream] = dots[j];
+  }
 }
 
 /* The dot product of a row of a and a row of b. */
@@ -59,35 +63,25 @@ static float few_dot(const attn__product *p, int64_t row, int64_t col) {
   return vec_sum(sum);
 }
 
-/* Asks for rows of b that will be needed soon: what the hardware expects does not reach over the arithmetic of
- * several rows of a. Rows past the last are asked for too, which does no harm. */
-static ALWAYS_INLINE void few_prefetch(const attn__product *p, int64_t row, const int rows, int64_t width) {
-  for (int r = 0; r < rows; r++) {
-    const uintptr_t b = (uintptr_t)p->b.data + (uintptr_t)((row + r) * p->b.stride) * sizeof(float);
-    for (int64_t k = 0; k < width; k += FEW_LINE)
-      __builtin_prefetch((const void *)(b + (uintptr_t)k * sizeof(float)));
-  }
-}
-
 static void multiply_transposed(const attn__product *p) {
-  int64_t col = 0;
-  for (; col + FEW_DOT_COLS <= p->cols; col += FEW_DOT_COLS) {
+  const int64_t stream = p->cols / FEW_DOT_COLS;
+  for (int64_t col = 0; col < stream; col++) {
     int64_t row = 0;
-    few_prefetch(p, col + FEW_AHEAD, FEW_DOT_COLS, p->inner);
-    for (; row + FEW_DOT_ROWS <= p->rows; row += FEW_DOT_ROWS) few_dots(p, FEW_DOT_ROWS, row, col);
-    if (row < p->rows) few_dots(p, 1, row, col);
+    for (; row + FEW_DOT_ROWS <= p->rows; row += FEW_DOT_ROWS) few_dots(p, FEW_DOT_ROWS, row, col, stream);
+    if (row < p->rows) few_dots(p, 1, row, col, stream);
   }
-  for (; col < p->cols; col++)
+  for (int64_t col = stream * FEW_DOT_COLS; col < p->cols; col++)
     for (int64_t row = 0; row < p->rows; row++) p->c[row * p->stride_c + col] = few_dot(p, row, col);
 }
 
-/* A row of c += the numbers of a row of a, from k on, times count rows of b. */
-static ALWAYS_INLINE void few_mix(const attn__product *p, const int count, int64_t row, int64_t k) {
+/* A row of c += the numbers of a row of a times rows of b: number k of each of count streams. */
+static ALWAYS_INLINE void few_mix(const attn__product *p, const int count, int64_t row, int64_t k,
+                                  int64_t stream) {
   vec left[FEW_MIX];
-  const int64_t stride_b = p->b.stride, cols = p->cols;
-  const float *a = p->a + row * p->stride_a + k, *b = p->b.data + k * stride_b;
+  const int64_t stride_b = stream * p->b.stride, cols = p->cols;
+  const float *a = p->a + row * p->stride_a + k, *b = p->b.data + k * p->b.stride;
   float *c = p->c + row * p->stride_c;
-  UNROLLED for (int i = 0; i < count; i++) left[i] = vec_set(a[i]);
+  UNROLLED for (int i = 0; i < count; i++) left[i] = vec_set(a[i * stream]);
   int64_t col = 0;
   for (; col + VEC_WIDTH <= cols; col += VEC_WIDTH) {
     vec sum = vec_mul(left[0], vec_load(b + col));
@@ -105,16 +99,15 @@ static ALWAYS_INLINE void few_mix(const attn__product *p, const int count, int64
 /* part = a b for up to FEW_PART columns. */
 static void few_part(const attn__product *p, float *part) {
   attn__product to_part = *p;
-  int64_t k = 0;
+  const int64_t stream = p->inner / FEW_MIX;
   to_part.c = part;
   to_part.stride_c = FEW_PART;
   for (int64_t n = 0; n < p->rows * FEW_PART; n++) part[n] = 0;
-  for (; k + FEW_MIX <= p->inner; k += FEW_MIX) {
-    few_prefetch(p, k + FEW_AHEAD, FEW_MIX, p->cols);
-    for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, FEW_MIX, row, k);
+  for (int64_t k = 0; k < stream; k++) {
+    for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, FEW_MIX, row, k, stream);
   }
-  for (; k < p->inner; k++)
-    for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, 1, row, k);
+  for (int64_t k = stream * FEW_MIX; k < p->inner; k++)
+    for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, 1, row, k, 0);
 }
 
 /* Short sums are made apart from c, as in multiply: c may be the sum of many. */
