@@ -1,5 +1,6 @@
 /* api.c - every exported function: check, resolve, run.
  * SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +110,10 @@ int32_t attn_create(attn_context **context, const attn_options *given) {
   if (given && !attn__check_struct(&check, "options", given, &options, sizeof options))
     return ATTN_ERROR_ARGUMENT;
   if (!resolve_options(&check, &options)) return ATTN_ERROR_ARGUMENT;
-  return attn__context_create(context, &options, thread_error);
+  const int host_errno = errno;
+  const int32_t status = attn__context_create(context, &options, thread_error);
+  errno = host_errno;
+  return status;
 }
 
 /* A call begins: ATTN_OK, and end must follow; or why it cannot. */
@@ -120,10 +124,12 @@ static int32_t begin(attn_context *context) {
   }
   if (atomic_flag_test_and_set_explicit(&context->busy, memory_order_acquire)) return ATTN_ERROR_BUSY;
   context->error[0] = '\0';
+  context->host_errno = errno; /* which libm and the host's hooks may set */
   return ATTN_OK;
 }
 
 static int32_t end(attn_context *context, int32_t status) {
+  errno = context->host_errno;
   atomic_flag_clear_explicit(&context->busy, memory_order_release);
   return status;
 }

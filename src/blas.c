@@ -71,8 +71,8 @@ static void after_fork_in_parent(void) {
 
 /* In the child, those who wait for the mutex or a seat are not there. */
 static void after_fork_in_child(void) {
-  pthread_mutex_init(&seats.mutex, NULL);
-  pthread_cond_init(&seats.left, NULL);
+  seats.mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+  seats.left = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
   seats.forking = 0;
 }
 
@@ -143,12 +143,13 @@ static int32_t core_isa(const char *core) {
   return 0;
 }
 
-/* The serial flavour is not thread-safe at all: one caller at a time in the whole process. */
+/* The serial flavour is not thread-safe at all: one caller at a time in the whole process. Without the fork
+ * handlers there are no seats. */
 static void start_once(void) {
+  if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) return;
   seats.limit = openblas_get_parallel() == 0 ? 1 : MOST_CALLERS;
   engine.seats = seats.limit;
   slow_clear = core_isa(openblas_get_corename()) != ATTN_ISA_AVX512;
-  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 /* 1 if this much address space can be had. */
@@ -173,6 +174,7 @@ static void warm_up(void) {
 const attn__engine *attn__blas_start(int64_t threads) {
   if (!can_map(buffer_bytes * (size_t)attn__min(threads, MOST_CALLERS))) return NULL;
   pthread_once(&seats.once, start_once);
+  if (seats.limit == 0) return NULL;
   warm_up();
   return &engine;
 }

@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE /* explicit_bzero */
 #include "context.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +105,8 @@ int32_t attn__context_create(attn_context **out, const attn_options *given, char
   }
   if (!context || !create_workers(context)) {
     snprintf(error, ATTN__SENTENCE_SIZE, "memory: %s",
-             started ? "the allocator has none for a context" : "no address space for the buffers of BLAS");
+             started ? "the allocator has none for a context"
+                     : "no room for the buffers or the fork handler of BLAS");
     attn_destroy(context);
     return ATTN_ERROR_MEMORY;
   }
@@ -115,6 +117,7 @@ int32_t attn__context_create(attn_context **out, const attn_options *given, char
 
 void attn_destroy(attn_context *context) {
   if (!context) return;
+  const int host_errno = errno;
   attn_options options = context->options;
   if (context->workers) {
     attn__workers_stop(context->workers);
@@ -122,6 +125,7 @@ void attn_destroy(attn_context *context) {
   }
   deallocate(&options, context->scratch, context->scratch_bytes);
   deallocate(&options, context, sizeof *context);
+  errno = host_errno;
 }
 
 int64_t attn__context_strands(const attn_context *context) {

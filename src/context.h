@@ -22,6 +22,7 @@ struct attn_context {
   void *scratch;
   uint64_t scratch_bytes;
   atomic_flag busy;
+  int host_errno; /* as it was when the call under way began */
   char error[ATTN__SENTENCE_SIZE];
   /* Texts for attn_describe. */
   char cpu[ATTN__CPU_NAME_SIZE];

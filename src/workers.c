@@ -106,9 +106,8 @@ static void start_threads(attn__workers *workers) {
 static void ensure_started(attn__workers *workers) {
   pid_t process = getpid();
   if (workers->process == process) return;
-  pthread_mutex_init(&workers->mutex, NULL);
-  pthread_cond_init(&workers->work, NULL);
-  pthread_cond_init(&workers->done, NULL);
+  workers->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; /* unlike pthread_mutex_init, cannot fail */
+  workers->work = workers->done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
   workers->next = workers->end = 0;
   workers->jobs = workers->running = 0;
   workers->process = process;

@@ -48,7 +48,9 @@
  * NOT PROMISED
  *   No autograd, no GPU, no protection against pointers to memory of the wrong size. Outputs must not
  *   overlap inputs or each other. The library never prints, aborts or exits, and never changes the
- *   environment, BLAS's thread count, the rounding mode or signal masks.
+ *   environment, BLAS's thread count, the rounding mode, signal masks or errno. Floating-point status
+ *   flags may be raised, never lowered. All of RESULTS is for the usual floating-point environment, as
+ *   fesetenv(FE_DFL_ENV) sets it: no other rounding mode, denormals not flushed, no trap enabled.
  */
 #ifndef ATTN_ATTN_H
 #define ATTN_ATTN_H
