@@ -56,6 +56,10 @@ int64_t support_rounds(int64_t rounds) {
   return (int64_t)number_from_environment("ATTN_TEST_ROUNDS", (uint64_t)rounds);
 }
 
+int64_t support_count(int64_t usual, int64_t thorough) {
+  return number_from_environment("ATTN_TEST_LONG", 0) ? thorough : usual;
+}
+
 static int64_t current_round = -1;
 
 void support_round_begins(int64_t round) {

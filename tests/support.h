@@ -43,6 +43,9 @@ uint64_t support_seed(void);
 /* How many rounds: ATTN_TEST_ROUNDS, or as many as are given. */
 int64_t support_rounds(int64_t rounds);
 
+/* One of two counts: the second where ATTN_TEST_LONG is set, else the first. */
+int64_t support_count(int64_t usual, int64_t thorough);
+
 /* Around each round of a random test, whose teardown then prints the seed of a round that failed. */
 void support_round_begins(int64_t round);
 void support_round_ends(void);

@@ -108,9 +108,10 @@ static void *call_on(void *argument) {
 static void test_forks_while_another_thread_calls(void **state) {
   (void)state;
   pthread_t thread;
+  const int64_t forks = support_count(50, 1000);
   attn_context *context = context_with_threads(2), *other = context_with_threads(2);
   assert_int_equal(pthread_create(&thread, NULL, call_on, other), 0);
-  for (int n = 0; n < 50; n++) assert_true(succeeds_in_child(use_and_destroy, context));
+  for (int64_t n = 0; n < forks; n++) assert_true(succeeds_in_child(use_and_destroy, context));
   atomic_store(&stop, 1);
   pthread_join(thread, NULL);
   assert_true(works(context));
