@@ -1,65 +1,8 @@
 /* test_random.c - random shapes, strides and options against the formulas in double.
  * SPDX-License-Identifier: BSD-3-Clause */
-#include <math.h>
-
-#include "case.h"
+#include "random_case.h"
 
 enum { ROUNDS = 1500, MOST_WORK = 3000000 };
-
-/* One of few sizes or a random one: small ones, and those around the edges of tiles, are worth more. */
-static int64_t random_length(random_source *source) {
-  const int64_t edges[] = {1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 256, 257};
-  if (random_once_in(source, 3)) return edges[random_between(source, 0, COUNT_OF(edges) - 1)];
-  return random_between(source, 1, random_once_in(source, 2) ? 20 : 400);
-}
-
-static int64_t random_dim(random_source *source) {
-  const int64_t common[] = {1, 15, 16, 32, 64, 80, 96, 128, 256};
-  if (random_once_in(source, 2)) return common[random_between(source, 0, COUNT_OF(common) - 1)];
-  return random_between(source, 1, random_once_in(source, 4) ? 600 : 70);
-}
-
-static int64_t work(const case_spec *spec) {
-  const int64_t dim_v = spec->dim_v ? spec->dim_v : spec->dim;
-  return spec->batch * spec->heads_q * spec->len_q * spec->len_k * (spec->dim + dim_v);
-}
-
-static void choose_shape(case_spec *spec, random_source *source) {
-  do {
-    const int64_t group = random_once_in(source, 2) ? 1 : random_between(source, 1, 9);
-    spec->batch = random_between(source, 1, 3);
-    spec->heads_kv = random_between(source, 1, 4);
-    spec->heads_q = spec->heads_kv * group;
-    if (group == 1 && random_once_in(source, 2)) spec->heads_kv = 0;
-    spec->len_q = random_length(source);
-    spec->len_k = random_length(source);
-    spec->dim = random_dim(source);
-    spec->dim_v = random_once_in(source, 2) ? 0 : random_dim(source);
-  } while (work(spec) > MOST_WORK);
-}
-
-static void choose_options(case_spec *spec, random_source *source) {
-  if (random_once_in(source, 3)) {
-    spec->has_scale = 1;
-    spec->scale = (float)((3 * random_uniform(source) - 1.5) / sqrt((double)spec->dim));
-  }
-  if (random_once_in(source, 2)) {
-    spec->causal = 1;
-    const int64_t offsets[] = {0, spec->len_k - spec->len_q,
-                               random_between(source, -spec->len_q - 2, spec->len_k + 2)};
-    spec->causal_offset = offsets[random_between(source, 0, 2)];
-  }
-  spec->weights = random_once_in(source, 2);
-  spec->lse = random_once_in(source, 2);
-}
-
-static void choose_layouts(case_spec *spec, random_source *source) {
-  spec->query_layout = (tensor_layout)random_between(source, 0, LAYOUT_INPUTS - 1);
-  spec->key_layout = (tensor_layout)random_between(source, 0, LAYOUT_INPUTS - 1);
-  spec->value_layout = (tensor_layout)random_between(source, 0, LAYOUT_INPUTS - 1);
-  spec->output_layout = (tensor_layout)random_between(source, 0, LAYOUT_OUTPUTS - 1);
-  spec->side = random_once_in(source, 2) ? GUARD_BEFORE : GUARD_AFTER;
-}
 
 static attn_context *contexts[3]; /* of 1, 2 and 3 threads */
 
@@ -80,12 +23,9 @@ static void test_random_calls(void **state) {
   const int64_t rounds = support_rounds(ROUNDS);
   for (int64_t round = 0; round < rounds; round++) {
     random_source source = random_seeded(support_seed() + (uint64_t)round);
-    case_spec spec = {.batch = 1};
     attention_case c;
     support_round_begins(round);
-    choose_shape(&spec, &source);
-    choose_options(&spec, &source);
-    choose_layouts(&spec, &source);
+    const case_spec spec = random_case_spec(&source, MOST_WORK);
     case_open(&c, &spec, &source);
     case_run(&c, contexts[random_between(&source, 0, 2)]);
     case_check(&c, 4e-6);
