@@ -10,6 +10,7 @@
 #include "help.h"
 #include "measure.h"
 #include "options.h"
+#include "plot.h"
 #include "read.h"
 #include "report.h"
 #include "rivals.h"
@@ -167,6 +168,7 @@ static int run_all(bench_run *run) {
 
 static int run_bench(bench_run *run) {
   int code = describe_library(run);
+  if (code == BENCH_OK) code = plot_prepare(&run->options);
   if (code == BENCH_OK && options_want_peers(&run->options))
     rivals_find(&run->rivals, run->options.onnxruntime, run->info.blas_core);
   if (code == BENCH_OK) code = report_open(&run->report, &run->options, &run->info, &run->rivals);
@@ -174,6 +176,7 @@ static int run_bench(bench_run *run) {
     code = run_all(run);
     int closed = report_close(&run->report);
     if (code == BENCH_OK) code = closed;
+    if (code == BENCH_OK && run->options.plot != NULL) code = plot_draw(&run->options);
   }
   attn_destroy(run->context);
   return code;

@@ -8,6 +8,7 @@
 
 static const char help_usage[] =
     "Usage: attn-bench [options]\n"
+    "       attn bench [options]\n"
     "\n"
     "Measures the speed of libattn, as ratios within one run.\n"
     "\n"
@@ -21,6 +22,9 @@ static const char help_usage[] =
     "  --max-seconds T            ... or T seconds went by for one shape and thread count (default: 120)\n"
     "  --quick                    a smoke run: 2 good pairs or 2 seconds\n"
     "  --json FILE                write the rows as JSON too\n"
+    "  --plot FOLDER              draw them with attn-plot, in that folder, which gets the JSON as "
+    "rows.json if\n"
+    "                             no other file is named\n"
     "  --help                     this text\n"
     "  --version                  the library's version\n"
     "\n"
@@ -32,7 +36,7 @@ static const char help_usage[] =
     "causal and local.\n"
     "\n"
     "Examples\n"
-    "  attn-bench --quick --shapes S1 --threads 2\n"
+    "  attn-bench --quick --shapes 'S[1-3]' --plot pictures\n"
     "  attn-bench --shapes S1,S3,1:8:8:1024:1024:64:1 --threads 1,2 --json rows.json\n"
     "\n"
     "Shapes\n";

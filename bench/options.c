@@ -110,6 +110,12 @@ static int read_json(bench_options *options, const char *item) {
   return BENCH_OK;
 }
 
+static int read_plot(bench_options *options, const char *item) {
+  if (*item == '\0') return bench_error(BENCH_USAGE, "--plot: expected a folder, got ''");
+  options->plot = item;
+  return BENCH_OK;
+}
+
 static int read_onnxruntime(bench_options *options, const char *item) {
   options->onnxruntime = item;
   return BENCH_OK;
@@ -135,10 +141,15 @@ static int read_value(bench_options *options, const char *name, const char *valu
     const char *name;
     item_reader read;
     int list;
-  } readers[] = {{"--shapes", read_shape, 1},        {"--threads", read_threads, 1},
-                 {"--engine", read_engine, 1},       {"--isa", read_isa, 0},
-                 {"--min-pairs", read_min_pairs, 0}, {"--max-seconds", read_max_seconds, 0},
-                 {"--json", read_json, 0},           {"--onnxruntime", read_onnxruntime, 0}};
+  } readers[] = {{"--shapes", read_shape, 1},
+                 {"--threads", read_threads, 1},
+                 {"--engine", read_engine, 1},
+                 {"--isa", read_isa, 0},
+                 {"--min-pairs", read_min_pairs, 0},
+                 {"--max-seconds", read_max_seconds, 0},
+                 {"--json", read_json, 0},
+                 {"--onnxruntime", read_onnxruntime, 0},
+                 {"--plot", read_plot, 0}};
   for (size_t r = 0; r < sizeof readers / sizeof readers[0]; r++) {
     if (strcmp(name, readers[r].name) != 0) continue;
     if (value == NULL) return bench_error(BENCH_USAGE, "%s needs a value", name);

@@ -24,6 +24,7 @@ typedef struct bench_options {
   int quick;
   int help, version;
   const char *json;        /* NULL: none */
+  const char *plot;        /* a folder for pictures; NULL: none */
   const char *onnxruntime; /* the folder where it is; NULL: not known */
 } bench_options;
 

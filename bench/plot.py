@@ -25,8 +25,8 @@ Pictures (those that the rows have something for)
 
 Exit codes
   0  success
-  1  a file cannot be read or written, or has no rows of attn-bench
   2  the command line is wrong
+  3  a file cannot be read or written, or has no rows of attn-bench
 
 Examples
   attn-bench --json rows.json
@@ -259,7 +259,7 @@ def load(paths):
             for row in json.loads(pathlib.Path(path).read_text()):
                 rows[row["shape"], row["engine"], row["threads"]] = row
         except (OSError, ValueError, KeyError, TypeError) as error:
-            refuse(1, f"{path}: expected rows of attn-bench --json, got: {error}")
+            refuse(3, f"{path}: expected rows of attn-bench --json, got: {error}")
     return [row for row in rows.values() if row["engine"] in PLOTTED]
 
 

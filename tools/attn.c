@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "refuse.h"
+#include "terminal.h"
 
 static const char main_help[] =
     "Usage: attn COMMAND [options]\n"
@@ -17,6 +18,7 @@ static const char main_help[] =
     "  attn run                   computes attention, times it, compares it with what is expected\n"
     "  attn self                  computes a self-attention layer: projections, heads, attention\n"
     "  attn map                   draws attention weights as heat maps\n"
+    "  attn bench                 measures speed: attn-bench(1)\n"
     "  attn info                  says what the library is made of on this machine\n"
     "  attn help COMMAND          says more about a command\n"
     "  attn --version             the library's version\n"
@@ -28,21 +30,25 @@ static const char main_help[] =
     "  3  a file cannot be read or written, or does not hold what was expected\n"
     "  4  the library refused or failed, or memory ran out\n"
     "\n"
-    "Example\n"
+    "Environment\n"
+    "  ATTN_ENGINE                blas or builtin: who multiplies matrices where --engine says auto\n"
+    "  ATTN_ISA                   reference, avx2 or avx512: the highest instruction set, as --isa\n"
+    "  NO_COLOR                   if not empty, no colours; they are for terminals only anyway\n"
+    "\n"
+    "Examples\n"
     "  attn run --qkv block1_qkv.npy -o out.npy --weights w.npy\n"
-    "  attn map w.npy -o w.svg --image line.png\n";
+    "  attn map w.npy -o w.svg --image line.png\n"
+    "  attn bench --quick --shapes S1\n";
 
 typedef struct command {
   const char *name;
   int (*run)(char **arguments);
-  const char *const *help;
+  const char *const *help; /* NULL: it answers --help itself */
 } command;
 
 static const command commands[] = {
-    {"run", run_command, run_help},
-    {"self", self_command, self_help},
-    {"map", map_command, map_help},
-    {"info", info_command, info_help},
+    {"run", run_command, run_help}, {"self", self_command, self_help}, {"map", map_command, map_help},
+    {"bench", bench_command, NULL}, {"info", info_command, info_help},
 };
 
 static const command *find_command(const char *name) {
@@ -56,27 +62,28 @@ static bool is_help(const char *argument) {
 }
 
 static int no_such_command(const char *name) {
-  return refuse(EXIT_USAGE, "'%s': expected run, self, map, info or help", name);
+  return refuse(EXIT_USAGE, "'%s': expected run, self, map, bench, info or help", name);
 }
 
 static int print_pieces(const char *const *pieces) {
-  for (; *pieces != NULL; pieces++) fputs(*pieces, stdout);
+  for (; *pieces != NULL; pieces++) terminal_help(*pieces);
   return EXIT_OK;
 }
 
 static int print_help(char **arguments) {
   if (arguments[0] == NULL || is_help(arguments[0])) {
-    fputs(main_help, stdout);
+    terminal_help(main_help);
     return EXIT_OK;
   }
   const command *found = find_command(arguments[0]);
   if (found == NULL) return no_such_command(arguments[0]);
-  return print_pieces(found->help);
+  static char *ask[] = {"bench", "--help", NULL};
+  return found->help == NULL ? found->run(ask + 1) : print_pieces(found->help);
 }
 
 static int run_subcommand(const command *chosen, char **arguments) {
   for (char **argument = arguments; *argument != NULL; argument++)
-    if (is_help(*argument)) return print_pieces(chosen->help);
+    if (is_help(*argument) && chosen->help != NULL) return print_pieces(chosen->help);
   return chosen->run(arguments);
 }
 

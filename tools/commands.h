@@ -8,6 +8,7 @@ int run_command(char **arguments);
 int self_command(char **arguments);
 int map_command(char **arguments);
 int info_command(char **arguments);
+int bench_command(char **arguments);
 
 extern const char *const run_help[];
 extern const char *const self_help[];

@@ -19,7 +19,12 @@ static const char usage[] =
     "\n"
     "  --json                     the same as a JSON object\n";
 
-const char *const info_help[] = {usage, library_help, NULL};
+static const char examples[] = "\n"
+                               "Examples\n"
+                               "  attn info --json | python3 -m json.tool\n"
+                               "  attn info --engine blas\n";
+
+const char *const info_help[] = {usage, library_help, examples, NULL};
 
 static void print_text(const attn_info *info) {
   printf("version  %s\n", attn_version_text());
@@ -31,7 +36,7 @@ static void print_text(const attn_info *info) {
   printf("flavor   %s\n", info->blas_flavor);
   printf("core     %s\n", info->blas_core);
   printf("threads  %" PRId64 "\n", info->threads);
-  if (info->warning[0] != '\0') printf("warning  %s\n", info->warning);
+  library_warn(info);
 }
 
 static void print_json(const attn_info *info) {

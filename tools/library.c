@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "refuse.h"
+#include "terminal.h"
+#include "text.h"
 
 static const char *const engines[] = {
     [ATTN_ENGINE_AUTO] = "auto",
@@ -53,6 +55,12 @@ int library_open(attn_context **context, attn_info *info, const library_options 
   return refuse(EXIT_LIBRARY, "the library cannot describe itself");
 }
 
+void library_warn(const attn_info *info) {
+  if (info->warning[0] != '\0')
+    printf("%swarning%s  %s\n", terminal_set(stdout, TERMINAL_YELLOW), terminal_set(stdout, TERMINAL_PLAIN),
+           info->warning);
+}
+
 void library_report(const attn_info *info, const attn_plan *plan, double flops, double seconds) {
   if (strcmp(plan->engine, "blas") == 0)
     printf("engine   blas (%s, %s, %s)\n", info->blas, info->blas_flavor, info->blas_core);
@@ -64,5 +72,27 @@ void library_report(const attn_info *info, const attn_plan *plan, double flops, 
          plan->path, plan->tile_q, plan->tile_k, plan->tasks, (double)plan->scratch_bytes / 1024.0);
   printf("time     %.6f s\n", seconds);
   printf("speed    %.2f GFLOP/s\n", seconds > 0.0 ? flops / seconds * 1e-9 : 0.0);
-  if (info->warning[0] != '\0') printf("warning  %s\n", info->warning);
+  library_warn(info);
+}
+
+static void write_text(const char *key, const char *text) {
+  printf(",\n  \"%s\": ", key);
+  text_json(stdout, text);
+}
+
+void library_json(const attn_info *info, const attn_plan *plan, double flops, double seconds) {
+  const char *const texts[][2] = {{"version", attn_version_text()},
+                                  {"engine", plan->engine},
+                                  {"isa", info->isa},
+                                  {"blas", info->blas},
+                                  {"blas_flavor", info->blas_flavor},
+                                  {"blas_core", info->blas_core},
+                                  {"path", plan->path},
+                                  {"warning", info->warning}};
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) write_text(texts[i][0], texts[i][1]);
+  printf(",\n  \"threads\": %" PRId64 ",\n  \"tile_q\": %" PRId64 ",\n  \"tile_k\": %" PRId64
+         ",\n  \"tasks\": %" PRId64 ",\n  \"scratch_bytes\": %" PRIu64,
+         info->threads, plan->tile_q, plan->tile_k, plan->tasks, plan->scratch_bytes);
+  printf(",\n  \"seconds\": %.9g,\n  \"gflops\": %.6g", seconds,
+         seconds > 0.0 ? flops / seconds * 1e-9 : 0.0);
 }

@@ -21,7 +21,13 @@ extern const char library_help[];
 /* Makes a context and describes it. Returns EXIT_OK, or reports the error and returns EXIT_LIBRARY. */
 int library_open(attn_context **context, attn_info *info, const library_options *options);
 
+/* Prints the library's warning, if it has one. */
+void library_warn(const attn_info *info);
+
 /* Prints who did work of so many floating-point operations, by which plan, and how fast. */
 void library_report(const attn_info *info, const attn_plan *plan, double flops, double seconds);
+
+/* The same as fields of a JSON object, a comma before each. */
+void library_json(const attn_info *info, const attn_plan *plan, double flops, double seconds);
 
 #endif

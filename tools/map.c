@@ -30,7 +30,11 @@ static const char usage[] =
     "  --max X                    the weight of the brightest colour (default: the largest there is)\n"
     "  --labels-q FILE            a label for each query, one on a line, in UTF-8\n"
     "  --labels-k FILE            a label for each key\n"
-    "  --image FILE               a PNG picture to draw under the keys, from the first to the last\n";
+    "  --image FILE               a PNG picture to draw under the keys, from the first to the last\n"
+    "\n"
+    "Examples\n"
+    "  attn map w.npy -o w.svg --heads 0,3 --labels-q words.txt --labels-k words.txt\n"
+    "  attn map w.npy -o w.svg --title 'Block 1' --image line.png\n";
 
 const char *const map_help[] = {usage, NULL};
 

@@ -3,6 +3,7 @@
 #include "npy.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -400,6 +401,12 @@ int npy_write(const npy_array *array, const char *path) {
   write_header(output.stream, array);
   write_numbers(output.stream, array->floats, array->count);
   return file_commit(&output);
+}
+
+void npy_json_shape(const char *name, const npy_array *array) {
+  printf("\"%s\": [", name);
+  for (int i = 0; i < array->rank; i++) printf("%s%" PRId64, i == 0 ? "" : ", ", array->shape[i]);
+  printf("]");
 }
 
 void npy_print_shape(const char *name, const npy_array *array) {

@@ -56,4 +56,7 @@ const char *npy_shape_text(char text[NPY_SHAPE_TEXT], int rank, const int64_t *s
 /* Prints a line of a report: the name and the shape. */
 void npy_print_shape(const char *name, const npy_array *array);
 
+/* Prints the shape as a field of a JSON object. */
+void npy_json_shape(const char *name, const npy_array *array);
+
 #endif

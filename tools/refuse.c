@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "terminal.h"
+
 int refuse(int code, const char *format, ...) {
   char line[8192];
   va_list arguments;
@@ -13,6 +15,7 @@ int refuse(int code, const char *format, ...) {
   va_end(arguments);
   for (char *c = line; *c != '\0'; c++)
     if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
-  fprintf(stderr, "attn: %s\n", line);
+  fprintf(stderr, "%sattn:%s %s\n", terminal_set(stderr, TERMINAL_RED),
+          terminal_set(stderr, TERMINAL_PLAIN), line);
   return code;
 }

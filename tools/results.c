@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "results.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ const char results_help[] =
     "      --scores-stage N       0: scale * (q . k); 1: after the softcap; 2: after all that changes or\n"
     "                             masks them (default: 0)\n"
     "  --quiet                    no report, only errors\n"
+    "  --json                     the report as a JSON object\n"
     "\n"
     "Comparison (exit code 1 if an error is above its tolerance; NaN equals NaN)\n"
     "  --compare FILE             report the output's maximum absolute error against FILE\n"
@@ -39,6 +41,7 @@ const option results_table[] = {
      .given = AT(has_stage),
      .high = 2},
     {.name = "--quiet", .kind = OPTION_FLAG, .field = AT(quiet)},
+    {.name = "--json", .kind = OPTION_FLAG, .field = AT(json)},
     {.name = "--compare", .kind = OPTION_TEXT, .field = AT(compare.path)},
     {.name = "--tolerance",
      .kind = OPTION_MAGNITUDE,
@@ -56,6 +59,7 @@ int results_check(const results *wanted) {
   const comparison *compare = &wanted->compare;
   const comparison *compare_weights = &wanted->compare_weights;
   const option_rule rules[] = {
+      {wanted->json && wanted->quiet, "--json", "no --quiet"},
       {wanted->has_stage && wanted->paths[RESULT_SCORES] == NULL, "--scores-stage", "--scores"},
       {compare->has_tolerance && compare->path == NULL, "--tolerance", "--compare"},
       {compare_weights->has_tolerance && compare_weights->path == NULL, "--weights-tolerance",
@@ -112,6 +116,16 @@ int results_write(const results *wanted) {
   return code;
 }
 
+/* JSON has neither infinity nor NaN. */
+static void report_error(const results *wanted, const char *name, double error) {
+  if (wanted->json && isfinite(error))
+    printf(",\n  \"%s_error\": %.9g", name, error);
+  else if (wanted->json)
+    printf(",\n  \"%s_error\": null", name);
+  else if (!wanted->quiet)
+    printf("error    %.6g (%s, maximum absolute)\n", error, name);
+}
+
 /* Where both comparisons fail, the first has the sentence. */
 int results_compare(const results *wanted) {
   const comparison *comparisons[] = {&wanted->compare, &wanted->compare_weights};
@@ -121,7 +135,7 @@ int results_compare(const results *wanted) {
   for (int i = 0; i < 2; i++) {
     if (comparisons[i]->path == NULL) continue;
     double error = compare_error(comparisons[i], arrays[i]);
-    if (!wanted->quiet) printf("error    %.6g (%s, maximum absolute)\n", error, names[i]);
+    report_error(wanted, names[i], error);
     if (code == EXIT_OK) code = compare_judge(comparisons[i], error);
   }
   return code;

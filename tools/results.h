@@ -18,7 +18,7 @@ typedef struct results {
   const char *paths[RESULTS]; /* where each is written; NULL: nowhere */
   npy_array arrays[RESULTS];  /* those that somebody wants, and the output */
   comparison compare, compare_weights;
-  bool has_stage, quiet;
+  bool has_stage, quiet, json;
   int64_t stage;
 } results;
 
@@ -41,7 +41,7 @@ int results_check_files(const results *wanted);
 
 int results_write(const results *wanted);
 
-/* Reports the comparisons; EXIT_DIFFERENT if an error is above its tolerance. */
+/* Reports the comparisons, as fields of a JSON object if the report is one; EXIT_DIFFERENT if an error is above its tolerance. */
 int results_compare(const results *wanted);
 
 void results_free(results *wanted);

@@ -32,7 +32,13 @@ static const char usage[] =
     "  -v, --value FILE           the values\n"
     "      --qkv FILE             all three in one array, whose first dimension is 3\n";
 
-const char *const run_help[] = {usage, results_help, variation_help, library_help, NULL};
+static const char examples[] = "\n"
+                               "Examples\n"
+                               "  attn run -q q.npy -k k.npy -v v.npy -o out.npy --causal\n"
+                               "  attn run --qkv qkv.npy --weights w.npy --window 256,0 --json\n"
+                               "  attn run --qkv qkv.npy --compare expected.npy --tolerance 1e-5 --quiet\n";
+
+const char *const run_help[] = {usage, results_help, variation_help, library_help, examples, NULL};
 
 /* A run: what was asked for, and the arrays. */
 typedef struct run {
@@ -86,6 +92,18 @@ static int make_args(run *asked, attn_args *args) {
   return args->dim_v == 0 ? take_no_columns(asked, args) : EXIT_OK;
 }
 
+static void report_json(const run *asked, const attn_info *info, const attn_plan *plan, double flops,
+                        double seconds) {
+  const npy_array *arrays[] = {&asked->inputs.query, &asked->inputs.key, &asked->inputs.value,
+                               &asked->results.arrays[RESULT_OUTPUT]};
+  static const char *const names[] = {"query", "key", "value", "output"};
+  for (int i = 0; i < 4; i++) {
+    printf(i == 0 ? "{\n  " : ",\n  ");
+    npy_json_shape(names[i], arrays[i]);
+  }
+  library_json(info, plan, flops, seconds);
+}
+
 static void print_arrays(const run *asked) {
   npy_print_shape("query", &asked->inputs.query);
   npy_print_shape("key", &asked->inputs.key);
@@ -104,11 +122,15 @@ static int run_through(run *asked, attn_context *context, const attn_info *info)
   code = attend(context, &args, progress_is_visible() && !quiet, &plan, &seconds);
   if (code == EXIT_OK) code = results_write(&asked->results);
   if (code != EXIT_OK) return code;
-  if (!quiet) {
+  if (asked->results.json) {
+    report_json(asked, info, &plan, attend_flops(&args), seconds);
+  } else if (!quiet) {
     print_arrays(asked);
     library_report(info, &plan, attend_flops(&args), seconds);
   }
-  return results_compare(&asked->results);
+  code = results_compare(&asked->results);
+  if (asked->results.json) printf("\n}\n");
+  return code;
 }
 
 int run_command(char **arguments) {

@@ -1,6 +1,7 @@
 /* self.c - attn self: a self-attention layer over arrays in files.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <stddef.h>
+#include <stdio.h>
 
 #include "attend.h"
 #include "commands.h"
@@ -25,7 +26,13 @@ static const char usage[] =
     "output has its shape, with as many columns as --weight-o has rows (heads D without it). Weights,\n"
     "LSE and scores begin with heads or batch x heads.\n";
 
-const char *const self_help[] = {usage, layer_help, results_help, variation_help, library_help, NULL};
+static const char examples[] =
+    "\n"
+    "Examples\n"
+    "  attn self -x x.npy -o y.npy --heads 8 --weight-qkv wqkv.npy --causal --rope half\n";
+
+const char *const self_help[] = {usage,        layer_help, results_help, variation_help,
+                                 library_help, examples,   NULL};
 
 /* A run: what was asked for, and the arrays. */
 typedef struct self {
@@ -74,12 +81,20 @@ static int self_through(self *asked, attn_context *context, const attn_info *inf
   code = attend_layer(context, &args, &plan, &seconds);
   if (code == EXIT_OK) code = results_write(&asked->results);
   if (code != EXIT_OK) return code;
-  if (!asked->results.quiet) {
+  if (asked->results.json) {
+    printf("{\n  ");
+    npy_json_shape("x", &asked->layer.arrays[LAYER_X]);
+    printf(",\n  ");
+    npy_json_shape("output", &asked->results.arrays[RESULT_OUTPUT]);
+    library_json(info, &plan, attend_layer_flops(&args), seconds);
+  } else if (!asked->results.quiet) {
     npy_print_shape("x", &asked->layer.arrays[LAYER_X]);
     npy_print_shape("output", &asked->results.arrays[RESULT_OUTPUT]);
     library_report(info, &plan, attend_layer_flops(&args), seconds);
   }
-  return results_compare(&asked->results);
+  code = results_compare(&asked->results);
+  if (asked->results.json) printf("\n}\n");
+  return code;
 }
 
 int self_command(char **arguments) {

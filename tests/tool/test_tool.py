@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 from harness import ToolTest
 from file_tests import Files, Progress
 from map_tests import Map
+from people_tests import Bench, Colours, Completion, Json
 from run_tests import Compare, Run, RunErrors
 from self_tests import Self, SelfErrors
 from variation_tests import Prediction, VariationErrors, Variations
@@ -71,8 +72,8 @@ class InfoAndHelp(ToolTest):
 
     def test_commands(self):
         self.error(2, "expected a command")
-        self.error(2, "'rum': expected run, self, map, info or help", "rum")
-        self.error(2, "'rum': expected run, self, map, info or help", "help", "rum")
+        self.error(2, "'rum': expected run, self, map, bench, info or help", "rum")
+        self.error(2, "'rum': expected run, self, map, bench, info or help", "help", "rum")
 
 
 if __name__ == "__main__":
