@@ -17,6 +17,7 @@ static const char *const isa_names[] = {
     [ATTN_ISA_REFERENCE] = "reference",
     [ATTN_ISA_AVX2] = "avx2",
     [ATTN_ISA_AVX512] = "avx512",
+    [ATTN_ISA_NEON] = "neon",
 };
 enum { ISA_COUNT = sizeof isa_names / sizeof isa_names[0] };
 
@@ -60,7 +61,11 @@ void attn__cpu_name(char name[ATTN__CPU_NAME_SIZE]) {
 #else
 
 int32_t attn__cpu_isa(void) {
+#ifdef __aarch64__
+  return ATTN_ISA_NEON; /* no such CPU is without */
+#else
   return ATTN_ISA_REFERENCE;
+#endif
 }
 
 void attn__cpu_name(char name[ATTN__CPU_NAME_SIZE]) {

@@ -26,10 +26,13 @@ static void read_numbers(int block, const char *what, float *out, size_t count) 
   fclose(file);
 }
 
-/* The largest absolute difference. */
+/* The largest absolute difference; NaN if there is one. */
 static double distance(size_t count, const float *a, const float *b) {
   double largest = 0;
-  for (size_t n = 0; n < count; n++) largest = fmax(largest, fabs((double)a[n] - (double)b[n]));
+  for (size_t n = 0; n < count; n++) {
+    const double difference = fabs((double)a[n] - (double)b[n]);
+    if (isnan(difference) || difference > largest) largest = difference;
+  }
   return largest;
 }
 

@@ -295,7 +295,7 @@ static void test_refused_options(void **state) {
                                   OPTIONS(engine, -1),
                                   OPTIONS(engine, 3),
                                   OPTIONS(isa, -1),
-                                  OPTIONS(isa, 4),
+                                  OPTIONS(isa, 5),
                                   OPTIONS(reserved, 1),
                                   OPTIONS(wipe, 2),
                                   OPTIONS(wipe, -1),

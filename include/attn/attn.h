@@ -85,12 +85,14 @@ enum {
   ATTN_ENGINE_BUILTIN = 2 /* the library's own, for each instruction set */
 };
 
-/* Instruction sets of the softmax kernels, in rising order. */
+/* Instruction sets of the kernels. A cap compares these numbers, which rise within an architecture: neon caps
+ * nothing on x86; avx2 and avx512 leave ARM the reference. */
 enum {
   ATTN_ISA_AUTO = 0,      /* the best that this CPU has */
   ATTN_ISA_REFERENCE = 1, /* plain C and libm, on any CPU */
   ATTN_ISA_AVX2 = 2,      /* AVX2 and FMA */
-  ATTN_ISA_AVX512 = 3     /* AVX-512 F */
+  ATTN_ISA_AVX512 = 3,    /* AVX-512 F */
+  ATTN_ISA_NEON = 4       /* AArch64's NEON */
 };
 
 /* Score functions: what is scaled (scale defaults to 1 but for dot). */
@@ -129,7 +131,7 @@ typedef struct attn_options {
   int32_t engine;   /* ATTN_ENGINE_...; 0: that of the environment variable ATTN_ENGINE (blas or builtin),
                       or else auto */
   int32_t isa;      /* the highest instruction set to use, ATTN_ISA_...; 0: no cap. The environment
-                      variable ATTN_ISA (reference, avx2 or avx512) is a second cap; the lower holds */
+                      variable ATTN_ISA (reference, avx2, avx512 or neon) is a second cap; the lower holds */
   int32_t reserved; /* must be 0 */
   void *user;       /* handed to the three hooks below */
   /* The allocator for all memory of the context; both or neither. Alignment is a power of two, at most
@@ -374,7 +376,7 @@ typedef struct attn_info {
   uint64_t size;           /* sizeof(attn_info), set by the caller */
   int64_t threads;         /* how many threads a call may use, the calling one included */
   const char *cpu;         /* the CPU's name for itself, "" where it has none */
-  const char *cpu_isa;     /* the best instruction set of this CPU: "reference", "avx2" or "avx512" */
+  const char *cpu_isa;     /* the best instruction set of this CPU: "reference", "avx2", ... */
   const char *isa;         /* the one in use */
   const char *engine;      /* the product engine that auto takes: "blas" */
   const char *blas;        /* the BLAS library and its version, "OpenBLAS 0.3.21" */

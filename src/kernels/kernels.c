@@ -11,6 +11,9 @@ const attn__kernels *attn__kernels_for(int32_t isa) {
 #ifdef ATTN_HAVE_AVX2
   if (isa >= ATTN_ISA_AVX2) return &attn__kernels_avx2;
 #endif
+#ifdef ATTN_HAVE_NEON
+  if (isa >= ATTN_ISA_NEON) return &attn__kernels_neon;
+#endif
   (void)isa;
   return &attn__kernels_reference;
 }

@@ -98,5 +98,6 @@ const attn__kernels *attn__kernels_for(int32_t isa);
 extern const attn__kernels attn__kernels_reference;
 extern const attn__kernels attn__kernels_avx2;
 extern const attn__kernels attn__kernels_avx512;
+extern const attn__kernels attn__kernels_neon;
 
 #endif

@@ -201,7 +201,7 @@ class RunErrors(ToolTest):
                 ("-o: expected a value", *run, "-o"),
                 ("--quiet: expected no value", *run, "--quiet=1"),
                 ("--engine: expected one of auto, blas, builtin, got 'cuda'", *run, "--engine", "cuda"),
-                ("--isa: expected one of auto, reference, avx2, avx512, got 'AVX2'", *run, "--isa", "AVX2"),
+                ("--isa: expected one of auto, reference, avx2, avx512, neon, got 'AVX2'", *run, "--isa", "AVX2"),
                 ("--tolerance: expected --compare beside", *run, "--tolerance", "1"),
                 ("--weights-tolerance: expected --compare-weights", *run, "--weights-tolerance", "1"),
                 ("x.npy: expected a file of its own", *run, "-o", "x.npy", "--lse", "x.npy")):

@@ -1,0 +1,104 @@
+/* vec_neon.h - the vector operations of simd.c in AArch64's NEON: 4 floats.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_VEC_NEON_H
+#define ATTN_VEC_NEON_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+
+typedef float32x4_t vec;
+enum { VEC_WIDTH = 4, VEC_BLOCK = 4 };
+enum { MULTIPLY_SLAB = 5, MULTIPLY_VECS = 4 }; /* 20 of 32 registers are sums: 24 make gcc 12 spill */
+
+static inline vec vec_set(float x) {
+  return vdupq_n_f32(x);
+}
+static inline vec vec_load(const float *x) {
+  return vld1q_f32(x);
+}
+static inline void vec_store(float *out, vec a) {
+  vst1q_f32(out, a);
+}
+
+/* The first count numbers, 0 < count < VEC_WIDTH, the other lanes from fill. */
+static inline vec vec_load_part(const float *x, int64_t count, vec fill) {
+  vec a = vld1q_lane_f32(x, fill, 0);
+  if (count > 1) a = vld1q_lane_f32(x + 1, a, 1);
+  if (count > 2) a = vld1q_lane_f32(x + 2, a, 2);
+  return a;
+}
+
+static inline void vec_store_part(float *out, int64_t count, vec a) {
+  vst1q_lane_f32(out, a, 0);
+  if (count > 1) vst1q_lane_f32(out + 1, a, 1);
+  if (count > 2) vst1q_lane_f32(out + 2, a, 2);
+}
+
+static inline vec vec_add(vec a, vec b) {
+  return vaddq_f32(a, b);
+}
+static inline vec vec_sub(vec a, vec b) {
+  return vsubq_f32(a, b);
+}
+static inline vec vec_mul(vec a, vec b) {
+  return vmulq_f32(a, b);
+}
+static inline vec vec_div(vec a, vec b) {
+  return vdivq_f32(a, b);
+}
+static inline vec vec_fma(vec a, vec b, vec c) {
+  return vfmaq_f32(c, a, b);
+} /* a * b + c */
+static inline vec vec_fnma(vec a, vec b, vec c) {
+  return vfmsq_f32(c, a, b);
+} /* c - a * b */
+static inline vec vec_max(vec a, vec b) {
+  return vmaxq_f32(a, b);
+} /* NaN where either is NaN */
+
+/* yes where a == b, no elsewhere. */
+static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
+  return vbslq_f32(vceqq_f32(a, b), yes, no);
+}
+
+/* small where |a| < limit, large elsewhere. */
+static inline vec vec_where_small(vec a, vec limit, vec small, vec large) {
+  return vbslq_f32(vcltq_f32(vabsq_f32(a), limit), small, large);
+}
+
+/* |a|, and |a| with the sign of b. */
+static inline vec vec_abs(vec a) {
+  return vabsq_f32(a);
+}
+static inline vec vec_with_sign(vec a, vec b) {
+  return vbslq_f32(vdupq_n_u32(0x80000000), b, a);
+}
+
+/* The bits of each lane, shifted left by 23: what stood in the low bits becomes the exponent. */
+static inline vec vec_shift_to_exponent(vec a) {
+  return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23));
+}
+
+static inline float vec_sum(vec a) {
+  return vaddvq_f32(a);
+}
+static inline float vec_largest(vec a) {
+  return vmaxvq_f32(a);
+}
+
+/* Columns c and c + 2 of four rows, from the pairs that vtrn makes of two rows each. */
+static inline void vec_store_columns(vec rows01, vec rows23, float *out, int64_t out_stride) {
+  const float64x2_t low = vreinterpretq_f64_f32(rows01), high = vreinterpretq_f64_f32(rows23);
+  vst1q_f32(out, vreinterpretq_f32_f64(vtrn1q_f64(low, high)));
+  vst1q_f32(out + 2 * out_stride, vreinterpretq_f32_f64(vtrn2q_f64(low, high)));
+}
+
+/* Transposes a block of VEC_BLOCK x VEC_BLOCK. */
+static inline void vec_transpose(const float *in, int64_t in_stride, float *out, int64_t out_stride) {
+  const vec r0 = vld1q_f32(in), r1 = vld1q_f32(in + in_stride);
+  const vec r2 = vld1q_f32(in + 2 * in_stride), r3 = vld1q_f32(in + 3 * in_stride);
+  vec_store_columns(vtrn1q_f32(r0, r1), vtrn1q_f32(r2, r3), out, out_stride);
+  vec_store_columns(vtrn2q_f32(r0, r1), vtrn2q_f32(r2, r3), out + out_stride, out_stride);
+}
+
+#endif
