@@ -111,6 +111,10 @@ int32_t attn_create(attn_context **context, const attn_options *given) {
   if (given && !attn__check_struct(&check, "options", given, &options, sizeof options))
     return ATTN_ERROR_ARGUMENT;
   if (!resolve_options(&check, &options)) return ATTN_ERROR_ARGUMENT;
+  if (options.engine == ATTN_ENGINE_BLAS && !attn__blas_present()) {
+    attn__check_fail(&check, "engine: expected auto or builtin, as this build has no BLAS, got blas");
+    return ATTN_ERROR_UNSUPPORTED;
+  }
   const int host_errno = errno;
   const int32_t status = attn__context_create(context, &options, thread_error);
   errno = host_errno;

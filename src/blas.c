@@ -171,6 +171,10 @@ static void warm_up(void) {
   leave();
 }
 
+int32_t attn__blas_present(void) {
+  return 1;
+}
+
 const attn__engine *attn__blas_start(int64_t threads) {
   if (!can_map(buffer_bytes * (size_t)attn__min(threads, MOST_CALLERS))) return NULL;
   pthread_once(&seats.once, start_once);

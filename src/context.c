@@ -51,10 +51,13 @@ static void write_texts(attn_context *context, const char *reason) {
   attn__cpu_name(context->cpu);
   attn__blas_describe(&context->blas);
   write_warning(context);
+  char blas[160] = "no BLAS";
+  if (attn__blas_present())
+    snprintf(blas, sizeof blas, "%s is %s with %s kernels", context->blas.name, context->blas.flavor,
+             context->blas.core);
   snprintf(context->description, sizeof context->description,
-           "libattn %s: %s kernels, products by %s, %s (%s is %s with %s kernels), threads: %d%s%s",
-           attn_version_text(), context->kernels->name, context->engine.name, reason, context->blas.name,
-           context->blas.flavor, context->blas.core, context->options.threads,
+           "libattn %s: %s kernels, products by %s, %s (%s), threads: %d%s%s", attn_version_text(),
+           context->kernels->name, context->engine.name, reason, blas, context->options.threads,
            context->warning[0] ? "; " : "", context->warning);
 }
 
@@ -73,7 +76,8 @@ static int32_t create_workers(attn_context *context) {
 static const char *choose_engine(attn_options *options) {
   if (options->engine != ATTN_ENGINE_AUTO) return "as asked for";
   const int32_t vectors = attn__kernels_for(options->isa) != &attn__kernels_reference;
-  options->engine = vectors ? ATTN_ENGINE_BUILTIN : ATTN_ENGINE_BLAS;
+  options->engine = vectors || !attn__blas_present() ? ATTN_ENGINE_BUILTIN : ATTN_ENGINE_BLAS;
+  if (!attn__blas_present()) return "as this build has no BLAS";
   return vectors ? "which are the fastest here" : "as the builtin ones have no vectors here";
 }
 

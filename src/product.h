@@ -53,14 +53,17 @@ attn__matrix attn__product_past(const attn__engine *engine, attn__matrix matrix,
 
 /* What the BLAS in this process is. */
 typedef struct attn__blas_info {
-  char name[64];      /* "OpenBLAS 0.3.21" */
+  char name[64];      /* "OpenBLAS 0.3.21"; without one the three texts are "none" */
   const char *flavor; /* "serial", "pthread", "openmp" */
   const char *core;   /* the CPU type whose kernels it runs */
   int32_t isa;        /* the ATTN_ISA_ level of these kernels; 0 where the type is not known */
 } attn__blas_info;
 
+/* 1 if this build has a BLAS: blas.c is in it, not blas_none.c. */
+int32_t attn__blas_present(void);
+
 /* The engine over cblas_sgemm, ready for use by so many threads; NULL if the memory that BLAS takes for
- * itself on first use is not there (it would wait for ever). */
+ * itself on first use is not there (it would wait for ever), or there is no BLAS. */
 const attn__engine *attn__blas_start(int64_t threads);
 
 void attn__blas_describe(attn__blas_info *info);

@@ -66,6 +66,23 @@ static void test_isa_caps(void **state) {
   free(before);
 }
 
+/* A build without BLAS says so, and refuses that engine with a sentence. */
+static void test_engine_blas(void **state) {
+  (void)state;
+  const attn_info info = info_of(&(attn_options){.size = sizeof(attn_options), .threads = 1});
+  const attn_options wanted = {.size = sizeof wanted, .threads = 1, .engine = ATTN_ENGINE_BLAS};
+  if (strcmp(info.blas_core, "none") != 0) {
+    assert_string_equal(info_of(&wanted).engine, "blas");
+    return;
+  }
+  attn_context *context;
+  assert_string_equal(info.engine, "builtin");
+  assert_int_equal(attn_create(&context, &wanted), ATTN_ERROR_UNSUPPORTED);
+  assert_null(context);
+  assert_int_equal(strncmp(attn_last_error(NULL), "engine: ", 8), 0);
+  assert_non_null(strstr(attn_last_error(NULL), "no BLAS"));
+}
+
 static void test_description(void **state) {
   (void)state;
   attn_context *context = context_with_threads(3);
@@ -73,7 +90,9 @@ static void test_description(void **state) {
   assert_int_equal(attn_describe(context, &info), ATTN_OK);
   assert_int_equal(info.threads, 3);
   assert_true(strcmp(info.engine, "blas") == 0 || strcmp(info.engine, "builtin") == 0);
-  const char *const words[] = {attn_version_text(), info.isa, info.blas, info.blas_flavor, info.warning};
+  const int has_blas = strcmp(info.blas, "none") != 0;
+  const char *const words[] = {attn_version_text(), info.isa, has_blas ? info.blas : "no BLAS",
+                               has_blas ? info.blas_flavor : "no BLAS", info.warning};
   for (size_t n = 0; n < COUNT_OF(words); n++) {
     assert_non_null(words[n]);
     assert_non_null(strstr(attn_description(context), words[n]));
@@ -261,6 +280,7 @@ int main(void) {
       cmocka_unit_test(test_version),
       cmocka_unit_test(test_status_texts),
       cmocka_unit_test(test_isa_caps),
+      cmocka_unit_test(test_engine_blas),
       cmocka_unit_test(test_description),
       cmocka_unit_test(test_default_options),
       cmocka_unit_test(test_longer_arguments),

@@ -11,8 +11,8 @@ static void for_each_engine(engine_check check) {
   const attn__kernels *tables[MOST_TABLES];
   const int table_count = tables_here(tables);
   const attn__engine *blas = attn__blas_start(1);
-  assert_non_null(blas);
-  check(blas);
+  assert_int_equal(blas != NULL, attn__blas_present());
+  if (blas) check(blas);
   for (int n = 0; n < table_count; n++) {
     const attn__engine builtin = attn__product_builtin(tables[n]);
     check(&builtin);

@@ -81,7 +81,7 @@ enum {
 /* Product engines: who multiplies the tiles. */
 enum {
   ATTN_ENGINE_AUTO = 0,   /* the library's choice, by rule and never by timing */
-  ATTN_ENGINE_BLAS = 1,   /* cblas_sgemm */
+  ATTN_ENGINE_BLAS = 1,   /* cblas_sgemm, where the build has one */
   ATTN_ENGINE_BUILTIN = 2 /* the library's own, for each instruction set */
 };
 
@@ -153,7 +153,8 @@ typedef struct attn_options {
 /* attn_create - makes a context.
  * *context: set to the new context, or to NULL on error.
  * options: NULL for all defaults.
- * Errors: ARGUMENT (an option is invalid, or ATTN_ISA is not one of its words), MEMORY.
+ * Errors: ARGUMENT (an option is invalid, or ATTN_ISA is not one of its words), UNSUPPORTED (the engine is
+ * blas, and this build has none), MEMORY.
  * attn_last_error(NULL) then says more. Worker threads start with the first call that needs them; after a
  * call they look for the next one for 0.1 ms, yielding their CPU, and then sleep.
  * Thread safety: any thread, any time. */
@@ -371,7 +372,7 @@ typedef struct attn_softmax_args {
  * Errors: ARGUMENT, MEMORY, BUSY. Thread safety: one call at a time per context. */
 int32_t attn_softmax(attn_context *context, const attn_softmax_args *args);
 
-/* What a context is made of. Texts live as long as the context. */
+/* What a context is made of. Texts live as long as the context. In a build without BLAS its three are "none". */
 typedef struct attn_info {
   uint64_t size;           /* sizeof(attn_info), set by the caller */
   int64_t threads;         /* how many threads a call may use, the calling one included */

@@ -33,7 +33,7 @@ LAYERS = [
     ("resolve",),
     ("api",),
 ]
-MODULE_OF = {"blas": "product"}
+MODULE_OF = {"blas": "product", "blas_none": "product"}
 OUTSIDE = ("tools", "bench", "examples", "bindings")
 
 

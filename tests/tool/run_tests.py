@@ -57,12 +57,12 @@ class Run(ToolTest):
 
     def test_instruction_sets_and_engines(self):
         x = [self.normal(3, 40, 20) for _ in range(3)]
-        best = json.loads(self.ok("info", "--json"))["isa"]
-        self.assertIn("isa      " + best, self.check(*x, "--isa", "auto"))
+        info = json.loads(self.ok("info", "--json"))
+        self.assertIn("isa      " + info["isa"], self.check(*x, "--isa", "auto"))
         self.assertIn("isa      reference", self.check(*x, "--isa", "reference"))
         for isa in ("avx2", "avx512"):
             self.check(*x, "--isa", isa)  # a cap: no error where the CPU has less
-        for engine in ("blas", "builtin"):
+        for engine in ("builtin",) if info["blas"] == "none" else ("blas", "builtin"):
             self.assertIn(f"engine   {engine}", self.check(*x, "--engine", engine))
 
     def test_report(self):

@@ -34,15 +34,15 @@ class InfoAndHelp(ToolTest):
                                        "blas_core", "threads", "warning"})
         self.assertRegex(fields["version"], r"^\d+\.\d+\.\d+$")
         self.assertIn(fields["isa"], ("reference", "avx2", "avx512", "neon"))
-        self.assertIn(fields["blas_flavor"], ("serial", "pthread", "openmp"))
+        self.assertIn(fields["blas_flavor"], ("serial", "pthread", "openmp", "none"))
         for name in ("version", "cpu", "cpu_isa", "isa", "blas", "blas_core", "warning"):
             self.assertIn(fields[name], text)
         self.assertEqual("warning" in text, fields["warning"] != "")
         self.assertGreaterEqual(fields["threads"], 1)
 
     def test_info_options(self):
-        fields = json.loads(self.ok("info", "--json", "--threads", "3", "--isa", "reference", "--engine", "blas"))
-        self.assertEqual((fields["threads"], fields["isa"], fields["engine"]), (3, "reference", "blas"))
+        fields = json.loads(self.ok("info", "--json", "--threads", "3", "--isa", "reference", "--engine", "builtin"))
+        self.assertEqual((fields["threads"], fields["isa"], fields["engine"]), (3, "reference", "builtin"))
         self.assertEqual(json.loads(self.ok("info", "--json", env=dict(os.environ, ATTN_ISA="reference")))["isa"],
                          "reference")
         self.error(2, "--threads: expected a whole number", "info", "--threads", "two")
