@@ -82,6 +82,11 @@ static inline vec vec_shift_to_exponent(vec a) {
 static inline float vec_sum(vec a) {
   return vaddvq_f32(a);
 }
+/* Four sums go to out. */
+static inline void vec_store_sums(float *out, const vec a[4]) {
+  vst1q_f32(out, vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])));
+}
+
 static inline float vec_largest(vec a) {
   return vmaxvq_f32(a);
 }
