@@ -7,7 +7,7 @@
 #include "support.h"
 #include "tables.h"
 
-enum { LONGEST = 600, PAGE_FLOATS = 1024 };
+enum { LONGEST = 600, EACH = 80, STEP = 13, PAGE_FLOATS = 1024 }; /* each length up to EACH, then some */
 
 /* One call of a kernel over count numbers. x and out stand flush with an unreadable page. */
 typedef struct kernel_run {
@@ -24,7 +24,7 @@ static void fill_scores(random_source *source, int64_t count, float *x) {
   for (int64_t j = 0; j < count; j++) x[j] = 20 * random_normal(source);
 }
 
-/* Calls check for each table, each length and each side, x filled at random. */
+/* Calls check for each table, many lengths and each side, x filled at random. */
 static void for_each_run(run_check check) {
   const attn__kernels *tables[MOST_TABLES];
   const int table_count = tables_here(tables);
@@ -33,7 +33,7 @@ static void for_each_run(run_check check) {
     guarded x = guarded_make(PAGE_FLOATS, (guard_side)side),
             out = guarded_make(PAGE_FLOATS, (guard_side)side);
     for (int t = 0; t < table_count; t++)
-      for (int64_t count = 0; count <= LONGEST; count++) {
+      for (int64_t count = 0; count <= LONGEST; count += count < EACH ? 1 : STEP) {
         const int64_t start = side == GUARD_BEFORE ? 0 : PAGE_FLOATS - count;
         kernel_run run = {.kernels = tables[t],
                           .side = (guard_side)side,
@@ -131,6 +131,24 @@ static void check_exp_sum(kernel_run *run) {
 static void test_exp_sum(void **state) {
   (void)state;
   for_each_run(check_exp_sum);
+}
+
+/* Masked numbers in front change no bit of the sum: how many there are may depend on the block, and so on the
+ * number of threads. */
+static void check_exp_sum_shifted(kernel_run *run) {
+  float shifted[LONGEST + 8];
+  const float sum = run->kernels->exp_sum(run->count, run->x, 60, run->out);
+  for (int64_t masked = 1; masked < 8; masked++) {
+    for (int64_t j = 0; j < masked; j++) shifted[j] = -INFINITY;
+    memcpy(shifted + masked, run->x, (size_t)run->count * sizeof(float));
+    if (bits_of(run->kernels->exp_sum(run->count + masked, shifted, 60, shifted)) != bits_of(sum))
+      fail_run(run, "exp_sum depends on the place of the numbers");
+  }
+}
+
+static void test_exp_sum_shifted(void **state) {
+  (void)state;
+  for_each_run(check_exp_sum_shifted);
 }
 
 /* What is not a finite number does as the header says, at every place, and its neighbours do not mind. */
@@ -377,14 +395,23 @@ static void test_avx512_has_the_bits_of_avx2(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_row_max),    cmocka_unit_test(test_row_max_of_infinities),
-      cmocka_unit_test(test_scale),      cmocka_unit_test(test_divide),
-      cmocka_unit_test(test_exp_sum),    cmocka_unit_test(test_exp_specials),
-      cmocka_unit_test(test_softcap),    cmocka_unit_test(test_softcap_specials),
-      cmocka_unit_test(test_add_bias),   cmocka_unit_test(test_add_distance),
-      cmocka_unit_test(test_mask),       cmocka_unit_test(test_additive),
-      cmocka_unit_test(test_all_finite), cmocka_unit_test(test_copy),
-      cmocka_unit_test(test_transpose),  cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
+      cmocka_unit_test(test_row_max),
+      cmocka_unit_test(test_row_max_of_infinities),
+      cmocka_unit_test(test_scale),
+      cmocka_unit_test(test_divide),
+      cmocka_unit_test(test_exp_sum),
+      cmocka_unit_test(test_exp_sum_shifted),
+      cmocka_unit_test(test_exp_specials),
+      cmocka_unit_test(test_softcap),
+      cmocka_unit_test(test_softcap_specials),
+      cmocka_unit_test(test_add_bias),
+      cmocka_unit_test(test_add_distance),
+      cmocka_unit_test(test_mask),
+      cmocka_unit_test(test_additive),
+      cmocka_unit_test(test_all_finite),
+      cmocka_unit_test(test_copy),
+      cmocka_unit_test(test_transpose),
+      cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
   };
   const attn__kernels *tables[MOST_TABLES];
   const int count = tables_here(tables);
