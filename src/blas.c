@@ -39,12 +39,30 @@ static struct {
   pthread_mutex_t mutex;
   pthread_cond_t left;
   int64_t limit, taken;
-  int64_t forking; /* threads about to fork */
+  int64_t buffered; /* seats for which there is a buffer, or was room for it */
+  int64_t forking;  /* threads about to fork */
 } seats = {.once = PTHREAD_ONCE_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+
+/* 1 if this much address space can be had. */
+static int can_map(size_t bytes) {
+  void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (probe == MAP_FAILED) return 0;
+  munmap(probe, bytes);
+  return 1;
+}
+
+/* One more caller may go in. Where there is no room for another buffer it waits for one of those there are. */
+static int32_t is_free(void) {
+  if (seats.taken == seats.limit || seats.forking) return 0;
+  if (seats.taken < seats.buffered) return 1;
+  if (seats.taken > 0 && !can_map(buffer_bytes)) return 0;
+  seats.buffered++;
+  return 1;
+}
 
 static void enter(void) {
   pthread_mutex_lock(&seats.mutex);
-  while (seats.taken == seats.limit || seats.forking) pthread_cond_wait(&seats.left, &seats.mutex);
+  while (!is_free()) pthread_cond_wait(&seats.left, &seats.mutex);
   seats.taken++;
   pthread_mutex_unlock(&seats.mutex);
 }
@@ -150,14 +168,6 @@ static void start_once(void) {
   seats.limit = openblas_get_parallel() == 0 ? 1 : MOST_CALLERS;
   engine.seats = seats.limit;
   slow_clear = core_isa(openblas_get_corename()) != ATTN_ISA_AVX512;
-}
-
-/* 1 if this much address space can be had. */
-static int can_map(size_t bytes) {
-  void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (probe == MAP_FAILED) return 0;
-  munmap(probe, bytes);
-  return 1;
 }
 
 /* The first product maps BLAS's buffer, where its kernels need one. */

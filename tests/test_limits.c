@@ -1,9 +1,7 @@
 /* test_limits.c - address space from none to ample: an answer or out of memory, at once, and then it works.
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Each step is a process of its own, in which BLAS has not been started; one that hangs is ended. BLAS has one
- * thread here: it maps a buffer for each concurrent caller when they first come, and if it cannot, it never
- * returns.
+ * Each step is a process of its own, in which BLAS has not been started; one that hangs is ended.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -158,12 +156,15 @@ static void test_builtin(void **state) {
     check_range((step){.options = {.threads = threads, .engine = ATTN_ENGINE_BUILTIN}}, 32 * mebibyte, by);
 }
 
+/* BLAS maps 128 MiB for each thread that multiplies. */
 static void test_blas(void **state) {
   (void)state;
-  const attn_options options = {.threads = 1, .engine = ATTN_ENGINE_BLAS};
-  check_range((step){.options = options}, 192 * mebibyte, support_count(6 * mebibyte, mebibyte / 4));
-  check_range((step){.options = options, .warm = 1}, 32 * mebibyte,
-              support_count(2 * mebibyte, mebibyte / 8));
+  const int64_t by = support_count(6 * mebibyte, mebibyte / 2);
+  for (int32_t threads = 1; threads <= 3; threads += 2) {
+    const attn_options options = {.threads = threads, .engine = ATTN_ENGINE_BLAS};
+    check_range((step){.options = options}, (64 + 128 * threads) * mebibyte, by);
+    check_range((step){.options = options, .warm = 1}, 64 * mebibyte, by);
+  }
 }
 
 /* Both ends were met. */
