@@ -164,6 +164,7 @@ static void attend(attn_context *context, attn__problem *problem, const attn__pl
 }
 
 static int32_t run(attn_context *context, attn__problem *problem) {
+  if (!attn__resolve_apart(&(attn__check){context->error}, problem)) return ATTN_ERROR_ARGUMENT;
   const attn__plan plan = attn__plan_make(problem, &context->engine, attn__context_strands(context));
   char *scratch = take_scratch(context, scratch_bytes(context, problem, &plan));
   if (!scratch) return ATTN_ERROR_MEMORY;
@@ -287,6 +288,12 @@ int32_t attn_explain_self(attn_context *context, const attn_self_args *args, att
   return end(context, ATTN_OK);
 }
 
+static const attn__pointer softmax_pointers[] = {
+    ATTN__POINTER(attn_softmax_args, input),
+    ATTN__POINTER(attn_softmax_args, output),
+    ATTN__POINTER(attn_softmax_args, lse),
+};
+
 /* A row stride as given, 0 meaning dense: at least cols, and the whole can be counted. */
 static int32_t resolve_row_stride(const attn__check *check, const char *name, const attn_softmax_args *args,
                                   int64_t *stride) {
@@ -304,7 +311,10 @@ static int32_t resolve_softmax(const attn__check *check, const attn_softmax_args
                                attn__softmax_problem *problem) {
   attn_softmax_args args = {0};
   if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
-  if (!attn__check_range(check, "rows", args.rows, 0, INT64_MAX)) return 0;
+  if (!attn__check_pointers(check, &args, softmax_pointers,
+                            sizeof softmax_pointers / sizeof *softmax_pointers))
+    return 0;
+  if (!attn__check_range(check, "rows", args.rows, 0, args.lse ? INT64_MAX / 8 : INT64_MAX)) return 0;
   if (!attn__check_range(check, "cols", args.cols, 0, INT64_MAX)) return 0;
   if (!attn__check_scale(check, args.has_scale, args.scale)) return 0;
   if (!resolve_row_stride(check, "input_stride", &args, &args.input_stride)) return 0;
@@ -362,6 +372,17 @@ const char *attn_description(const attn_context *context) {
   return context ? context->description : "";
 }
 
+static const attn__pointer merge_pointers[] = {
+    ATTN__POINTER(attn_merge_args, outputs),
+    ATTN__POINTER(attn_merge_args, lses),
+    ATTN__POINTER(attn_merge_args, outputs_strides),
+    ATTN__POINTER(attn_merge_args, lses_strides),
+    ATTN__POINTER(attn_merge_args, output),
+    ATTN__POINTER(attn_merge_args, output_strides),
+    ATTN__POINTER(attn_merge_args, lse),
+    ATTN__POINTER(attn_merge_args, lse_strides),
+};
+
 /* The arrays of one kind that every part has: the list, and each array by its shape. */
 static int32_t resolve_parts(const attn__check *check, const attn__array *shape, const float *const *arrays,
                              int64_t parts, attn__strides *strides) {
@@ -369,6 +390,9 @@ static int32_t resolve_parts(const attn__check *check, const attn__array *shape,
   if (!arrays) return attn__check_fail(check, "%s: expected a pointer to pointers, got NULL", array.name);
   for (int64_t part = 0; part < parts; part++) {
     array.data = arrays[part];
+    if ((uintptr_t)array.data % sizeof(float))
+      return attn__check_fail(check, "%s: expected pointers to a multiple of %zu bytes, got another",
+                              array.name, sizeof(float));
     if (!attn__check_array(check, &array, strides)) return 0;
   }
   return 1;
@@ -378,6 +402,8 @@ static int32_t resolve_merge(const attn__check *check, const attn_merge_args *gi
                              attn__merge_problem *problem) {
   attn_merge_args args = {0};
   if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
+  if (!attn__check_pointers(check, &args, merge_pointers, sizeof merge_pointers / sizeof *merge_pointers))
+    return 0;
   if (!attn__check_range(check, "parts", args.parts, 1, INT32_MAX)) return 0;
   if (!attn__check_range(check, "batch", args.batch, 0, INT64_MAX)) return 0;
   if (!attn__check_range(check, "heads", args.heads, 0, INT64_MAX)) return 0;

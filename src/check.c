@@ -22,7 +22,7 @@ int32_t attn__check_results(const attn__check *check, const char *name, const vo
   uint64_t size;
   if (!out) return attn__check_fail(check, "%s: expected a pointer to a struct, got NULL", name);
   memcpy(&size, out, sizeof size);
-  if (size < sizeof size || size > LARGEST_STRUCT)
+  if (size < sizeof size || size > LARGEST_STRUCT || size % sizeof size)
     return attn__check_fail(check,
                             "%s: expected size to be that of the struct, %" PRIu64 " here, got %" PRIu64,
                             name, known, size);
@@ -74,8 +74,10 @@ typedef struct axis {
   int64_t count, stride; /* stride >= 0 */
 } axis;
 
-static void sort_by_stride(axis axes[3]) {
-  for (int end = 2; end > 0; end--)
+enum { MOST_AXES = 4 };
+
+static void sort_by_stride(axis *axes, int count) {
+  for (int end = count - 1; end > 0; end--)
     for (int i = 0; i < end; i++)
       if (axes[i].stride > axes[i + 1].stride) {
         axis swap = axes[i];
@@ -84,34 +86,49 @@ static void sort_by_stride(axis axes[3]) {
       }
 }
 
+/* How a row of width elements is stepped over. */
+typedef enum reach {
+  REACH_FITS,     /* its bytes can be counted */
+  REACH_OVERLAPS, /* an output writes an element twice */
+  REACH_TOO_FAR
+} reach;
+
 /* The distances that the strides step over add up to a countable number of bytes, and for an output each
  * step is over all that the smaller steps reach. */
-static int32_t check_extent(const attn__check *check, const attn__array *array,
-                            const attn__strides *strides) {
-  axis axes[3] = {
-      {array->batch, strides->batch}, {array->heads, strides->head}, {array->rows, strides->row}};
-  for (int i = 0; i < 3; i++) {
+static reach reach_of(axis *axes, int count, int64_t width, int32_t is_output) {
+  int64_t far = width;
+  for (int i = 0; i < count; i++) {
     if (axes[i].count == 1) axes[i].stride = 0;
     if (axes[i].stride == INT64_MIN) axes[i].stride = INT64_MAX;
     if (axes[i].stride < 0) axes[i].stride = -axes[i].stride;
   }
-  sort_by_stride(axes);
-  int64_t reach = array->width;
-  for (int i = 0; i < 3; i++) {
-    if (axes[i].count == 1) continue;
-    if (array->is_output && axes[i].stride < reach)
-      return attn__check_fail(check,
-                              "%s: expected strides that write no element twice, got batch %" PRId64
-                              ", head %" PRId64 ", row %" PRId64,
-                              array->name, strides->batch, strides->head, strides->row);
+  sort_by_stride(axes, count);
+  for (int i = 0; i < count; i++) {
     int64_t step;
-    if (!attn__multiply(axes[i].stride, axes[i].count - 1, &step) || !attn__add(reach, step, &reach) ||
-        reach > INT64_MAX / 8)
-      return attn__check_fail(check,
-                              "%s: expected an array that memory can hold, got batch %" PRId64
-                              ", heads %" PRId64 ", rows %" PRId64 ", width %" PRId64,
-                              array->name, array->batch, array->heads, array->rows, array->width);
+    if (axes[i].count == 1) continue;
+    if (is_output && axes[i].stride < far) return REACH_OVERLAPS;
+    if (!attn__multiply(axes[i].stride, axes[i].count - 1, &step) || !attn__add(far, step, &far) ||
+        far > INT64_MAX / 8)
+      return REACH_TOO_FAR;
   }
+  return REACH_FITS;
+}
+
+static int32_t check_extent(const attn__check *check, const attn__array *array,
+                            const attn__strides *strides) {
+  axis axes[MOST_AXES] = {
+      {array->batch, strides->batch}, {array->heads, strides->head}, {array->rows, strides->row}};
+  const reach found = reach_of(axes, 3, array->width, array->is_output);
+  if (found == REACH_OVERLAPS)
+    return attn__check_fail(check,
+                            "%s: expected strides that write no element twice, got batch %" PRId64
+                            ", head %" PRId64 ", row %" PRId64,
+                            array->name, strides->batch, strides->head, strides->row);
+  if (found == REACH_TOO_FAR)
+    return attn__check_fail(check,
+                            "%s: expected an array that memory can hold, got batch %" PRId64
+                            ", heads %" PRId64 ", rows %" PRId64 ", width %" PRId64,
+                            array->name, array->batch, array->heads, array->rows, array->width);
   return 1;
 }
 
@@ -127,4 +144,80 @@ int32_t attn__check_array(const attn__check *check, const attn__array *array, at
   else if (!dense(array, strides))
     *strides = (attn__strides){INT64_MAX, INT64_MAX, INT64_MAX}; /* refused below: too large */
   return check_extent(check, array, strides);
+}
+
+int32_t attn__check_score_array(const attn__check *check, const attn__array *array, const int64_t *given,
+                                attn__score_strides *strides) {
+  const attn__array dense_array = {array->name,  array->data, NULL,         array->batch,
+                                   array->heads, array->rows, array->width, 0};
+  attn__strides rows;
+  if (!given) {
+    if (!attn__check_array(check, &dense_array, &rows)) return 0;
+    *strides = (attn__score_strides){rows.batch, rows.head, rows.row, 1};
+    return 1;
+  }
+  *strides = (attn__score_strides){given[0], given[1], given[2], given[3]};
+  axis axes[MOST_AXES] = {{array->batch, given[0]},
+                          {array->heads, given[1]},
+                          {array->rows, given[2]},
+                          {array->width, given[3]}};
+  const int32_t empty = array->batch == 0 || array->heads == 0 || array->rows == 0 || array->width == 0;
+  return empty || reach_of(axes, MOST_AXES, 1, 0) == REACH_FITS ||
+         attn__check_fail(check,
+                          "%s: expected an array that memory can hold, got strides of batch %" PRId64
+                          ", head %" PRId64 ", query %" PRId64 ", key %" PRId64,
+                          array->name, given[0], given[1], given[2], given[3]);
+}
+
+int32_t attn__check_pointers(const attn__check *check, const void *structure, const attn__pointer *pointers,
+                             size_t count) {
+  for (size_t n = 0; n < count; n++) {
+    uintptr_t address;
+    memcpy(&address, (const char *)structure + pointers[n].offset, sizeof address);
+    if (address % pointers[n].alignment)
+      return attn__check_fail(
+          check, "%s: expected a pointer to a multiple of %zu bytes, got one to %zu more", pointers[n].name,
+          pointers[n].alignment, (size_t)(address % pointers[n].alignment));
+  }
+  return 1;
+}
+
+int32_t attn__check_span(attn__span *spans, int32_t count, const attn__array *array,
+                         const attn__strides *strides) {
+  axis axes[MOST_AXES] = {
+      {array->batch, strides->batch}, {array->heads, strides->head}, {array->rows, strides->row}};
+  const int64_t size = sizeof(float);
+  if (!array->data || array->width == 0) return count;
+  attn__span span = {array->name, (int64_t)(intptr_t)array->data, 0, array->is_output, 0};
+  span.high = span.low + array->width * size;
+  for (int i = 0; i < 3; i++) {
+    if (axes[i].count == 0) return count;
+    if (axes[i].count == 1) continue;
+    const int64_t far = axes[i].stride * (axes[i].count - 1) * size;
+    span.low += attn__min(far, 0);
+    span.high += attn__max(far, 0);
+  }
+  if (reach_of(axes, 3, array->width, 1) == REACH_FITS)
+    span.is_full =
+        array->batch * array->heads * array->rows * array->width == (span.high - span.low) / size;
+  spans[count] = span;
+  return count + 1;
+}
+
+/* The lowest or the highest element of one array is among those of the other, which has no gaps. */
+static int32_t reaches_into(const attn__span *one, const attn__span *other) {
+  const int64_t last = one->high - (int64_t)sizeof(float);
+  return other->is_full &&
+         ((one->low >= other->low && one->low < other->high) || (last >= other->low && last < other->high));
+}
+
+int32_t attn__check_apart(const attn__check *check, const attn__span *spans, int32_t count) {
+  for (int32_t a = 0; a < count; a++)
+    for (int32_t b = 0; b < count; b++)
+      if (a != b && spans[a].is_output &&
+          (reaches_into(&spans[b], &spans[a]) || reaches_into(&spans[a], &spans[b])))
+        return attn__check_fail(
+            check, "%s: expected an array that overlaps no other, got one that shares elements with %s",
+            spans[a].name, spans[b].name);
+  return 1;
 }

@@ -3,6 +3,7 @@
 #ifndef ATTN_CHECK_H
 #define ATTN_CHECK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base.h"
@@ -22,7 +23,7 @@ int32_t attn__check_fail(const attn__check *check, const char *format, ...) ATTN
 int32_t attn__check_struct(const attn__check *check, const char *name, const void *given, void *copy,
                            uint64_t known);
 
-/* A struct of the caller's for results has a size that can be one. */
+/* A struct of the caller's for results has a size that can be one: no other cuts a field in two. */
 int32_t attn__check_results(const attn__check *check, const char *name, const void *out, uint64_t known);
 
 /* low <= value <= high. */
@@ -44,5 +45,37 @@ typedef struct attn__array {
 /* Resolves an array's strides, and checks that it is there unless it is empty, that its bytes can be
  * counted, and that the rows of an output do not overlap. */
 int32_t attn__check_array(const attn__check *check, const attn__array *array, attn__strides *strides);
+
+/* The bytes from the lowest to the highest element of an array; if it is full, each of them is one of its own. */
+typedef struct attn__span {
+  const char *name;
+  int64_t low, high;
+  int32_t is_output, is_full;
+} attn__span;
+
+/* Appends the span of a resolved array, unless it is empty or not there; returns how many there are then. */
+int32_t attn__check_span(attn__span *spans, int32_t count, const attn__array *array,
+                         const attn__strides *strides);
+
+/* No output surely shares an element with another array. (Arrays that interleave may pass without.) */
+int32_t attn__check_apart(const attn__check *check, const attn__span *spans, int32_t count);
+
+/* Resolves the four strides of what is read for single scores, an array of (batch, heads, rows, width), and
+ * checks that its bytes can be counted. */
+int32_t attn__check_score_array(const attn__check *check, const attn__array *array, const int64_t *given,
+                                attn__score_strides *strides);
+
+/* A field of a struct that points to elements of one alignment. */
+typedef struct attn__pointer {
+  const char *name;
+  size_t offset, alignment;
+} attn__pointer;
+
+#define ATTN__POINTER(type, field)                                                                         \
+  { #field, offsetof(type, field), sizeof *((type *)0)->field }
+
+/* Each pointer of a struct, where it is not NULL, is to an address that its elements may have. */
+int32_t attn__check_pointers(const attn__check *check, const void *structure, const attn__pointer *pointers,
+                             size_t count);
 
 #endif

@@ -132,10 +132,17 @@ static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
   return seen.begin == seen.end;
 }
 
+/* 1 if batch entries may see different keys; else the first tells of a batch of any size. */
+static int32_t entries_differ(const attn__problem *problem) {
+  return problem->offsets || problem->lengths_q || problem->lengths_k || problem->starts_q ||
+         problem->starts_k;
+}
+
 attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *engine, int64_t threads) {
   attn__plan plan = {.empty = 1};
   if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return plan;
-  for (int64_t b = 0; plan.empty && b < problem->batch; b++) plan.empty = sees_nothing(problem, b);
+  const int64_t different = entries_differ(problem) ? problem->batch : 1;
+  for (int64_t b = 0; plan.empty && b < different; b++) plan.empty = sees_nothing(problem, b);
   if (plan.empty) return plan;
   choose_tiles(&plan, problem, engine);
   choose_splits(&plan, problem, engine);

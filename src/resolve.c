@@ -10,6 +10,53 @@
 
 enum { LARGEST_DIM = 1 << 16 }; /* scratch grows with it */
 
+/* What must be aligned: all that is not read byte by byte. */
+static const attn__pointer args_pointers[] = {
+    ATTN__POINTER(attn_args, query),
+    ATTN__POINTER(attn_args, key),
+    ATTN__POINTER(attn_args, value),
+    ATTN__POINTER(attn_args, output),
+    ATTN__POINTER(attn_args, query_strides),
+    ATTN__POINTER(attn_args, key_strides),
+    ATTN__POINTER(attn_args, value_strides),
+    ATTN__POINTER(attn_args, output_strides),
+    ATTN__POINTER(attn_args, weights),
+    ATTN__POINTER(attn_args, weights_strides),
+    ATTN__POINTER(attn_args, lse),
+    ATTN__POINTER(attn_args, lse_strides),
+    ATTN__POINTER(attn_args, scores),
+    ATTN__POINTER(attn_args, scores_strides),
+    ATTN__POINTER(attn_args, bias),
+    ATTN__POINTER(attn_args, bias_strides),
+    ATTN__POINTER(attn_args, alibi_slopes),
+    ATTN__POINTER(attn_args, mask_strides),
+    ATTN__POINTER(attn_args, offsets),
+    ATTN__POINTER(attn_args, lengths_q),
+    ATTN__POINTER(attn_args, lengths_k),
+    ATTN__POINTER(attn_args, starts_q),
+    ATTN__POINTER(attn_args, starts_k),
+    ATTN__POINTER(attn_args, sinks),
+    ATTN__POINTER(attn_args, centers),
+    ATTN__POINTER(attn_args, centers_strides),
+    ATTN__POINTER(attn_args, predict_matrix),
+    ATTN__POINTER(attn_args, predict_vector),
+    ATTN__POINTER(attn_args, score_weight),
+    ATTN__POINTER(attn_args, residual),
+    ATTN__POINTER(attn_args, residual_strides),
+    ATTN__POINTER(attn_args, norm_gain),
+    ATTN__POINTER(attn_args, norm_shift),
+};
+
+static const attn__pointer self_pointers[] = {
+    ATTN__POINTER(attn_self_args, x),          ATTN__POINTER(attn_self_args, x_strides),
+    ATTN__POINTER(attn_self_args, output),     ATTN__POINTER(attn_self_args, output_strides),
+    ATTN__POINTER(attn_self_args, weight_qkv), ATTN__POINTER(attn_self_args, weight_q),
+    ATTN__POINTER(attn_self_args, weight_k),   ATTN__POINTER(attn_self_args, weight_v),
+    ATTN__POINTER(attn_self_args, weight_o),   ATTN__POINTER(attn_self_args, bias_qkv),
+    ATTN__POINTER(attn_self_args, bias_q),     ATTN__POINTER(attn_self_args, bias_k),
+    ATTN__POINTER(attn_self_args, bias_v),     ATTN__POINTER(attn_self_args, bias_o),
+};
+
 static int32_t check_sizes(const attn__check *check, const attn_args *args) {
   if (!attn__check_range(check, "batch", args->batch, 0, INT64_MAX)) return 0;
   if (!attn__check_range(check, "heads_q", args->heads_q, 0, INT64_MAX)) return 0;
@@ -120,11 +167,11 @@ static int32_t check_starts(const attn__check *check, const char *name, const in
   return 1;
 }
 
-static int32_t check_sequences(const attn__check *check, const attn_args *args) {
-  return check_lengths(check, "lengths_q", args->lengths_q, args->batch, args->len_q) &&
-         check_lengths(check, "lengths_k", args->lengths_k, args->batch, args->len_k) &&
-         check_starts(check, "starts_q", args->starts_q, args->batch, args->len_q) &&
-         check_starts(check, "starts_k", args->starts_k, args->batch, args->len_k);
+/* What has a number for each batch entry is no longer than memory is. */
+static int32_t check_batch(const attn__check *check, const attn_args *args) {
+  const int32_t listed =
+      args->offsets || args->lengths_q || args->lengths_k || args->starts_q || args->starts_k;
+  return !listed || attn__check_range(check, "batch", args->batch, 0, INT64_MAX / 64);
 }
 
 /* The shape of the arrays that have a row for each query, or for each key: (batch, heads, rows), or all
@@ -190,14 +237,19 @@ static int32_t check_rows(const attn__check *check, const attn__problem *problem
   return attn__check_range(check, "len_q", problem->len_q, 0, most);
 }
 
-/* Four strides as given, or dense ones over (batch, heads_q, len_q, len_k). */
-static attn__score_strides score_strides(const attn__problem *problem, const int64_t *given) {
-  if (given) return (attn__score_strides){given[0], given[1], given[2], given[3]};
-  attn__score_strides dense = {.query = problem->len_k, .key = 1};
-  if (!attn__multiply(problem->len_q, dense.query, &dense.head) ||
-      !attn__multiply(problem->heads_q, dense.head, &dense.batch))
-    return (attn__score_strides){0}; /* more than memory holds: there is no such array */
-  return dense;
+/* What is read for single scores. */
+static int32_t resolve_score_arrays(const attn__check *check, const attn_args *args,
+                                    attn__problem *problem) {
+  const attn__array bias = {"bias",           args->bias,     NULL,           problem->batch,
+                            problem->heads_q, problem->len_q, problem->len_k, 0};
+  attn__array mask = bias;
+  mask.name = "mask";
+  mask.data = args->mask;
+  problem->bias = args->bias;
+  problem->mask = args->mask;
+  return (!args->bias ||
+          attn__check_score_array(check, &bias, args->bias_strides, &problem->bias_strides)) &&
+         (!args->mask || attn__check_score_array(check, &mask, args->mask_strides, &problem->mask_strides));
 }
 
 static void resolve_rules(const attn_args *args, attn__problem *problem) {
@@ -215,10 +267,6 @@ static void resolve_rules(const attn_args *args, attn__problem *problem) {
   problem->predict_matrix = args->predict_matrix;
   problem->predict_vector = args->predict_vector;
   problem->predict_dim = args->predict_dim;
-  problem->bias = args->bias;
-  problem->bias_strides = score_strides(problem, args->bias_strides);
-  problem->mask = args->mask;
-  problem->mask_strides = score_strides(problem, args->mask_strides);
 }
 
 static attn__norm resolve_norm(const attn_args *args) {
@@ -238,7 +286,12 @@ static float resolve_scale(const attn_args *args) {
 int32_t attn__resolve_args(const attn__check *check, const attn_args *given, attn__problem *problem) {
   attn_args args = {0};
   if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
-  if (!check_sizes(check, &args) || !check_flags(check, &args) || !check_sequences(check, &args)) return 0;
+  if (!attn__check_pointers(check, &args, args_pointers, sizeof args_pointers / sizeof *args_pointers))
+    return 0;
+  if (!check_sizes(check, &args) || !check_flags(check, &args) || !check_batch(check, &args) ||
+      !check_starts(check, "starts_q", args.starts_q, args.batch, args.len_q) ||
+      !check_starts(check, "starts_k", args.starts_k, args.batch, args.len_k))
+    return 0;
   *problem = (attn__problem){.batch = args.batch,
                              .heads_q = args.heads_q,
                              .len_q = args.len_q,
@@ -264,7 +317,10 @@ int32_t attn__resolve_args(const attn__check *check, const attn_args *given, att
   problem->scale = resolve_scale(&args);
   problem->norm = resolve_norm(&args);
   resolve_rules(&args, problem);
-  return resolve_arrays(check, &args, problem) && check_rows(check, problem);
+  return resolve_arrays(check, &args, problem) && resolve_score_arrays(check, &args, problem) &&
+         check_rows(check, problem) &&
+         check_lengths(check, "lengths_q", args.lengths_q, args.batch, args.len_q) &&
+         check_lengths(check, "lengths_k", args.lengths_k, args.batch, args.len_k);
 }
 
 /* The attention of a layer: the caller's options, with arrays that stand for those to come. */
@@ -390,6 +446,8 @@ int32_t attn__resolve_self(const attn__check *check, const attn_self_args *given
   attn_self_args args = {0};
   *self = (attn__self_problem){0};
   if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
+  if (!attn__check_pointers(check, &args, self_pointers, sizeof self_pointers / sizeof *self_pointers))
+    return 0;
   if (!attn__check_range(check, "dim_model", args.dim_model, 1, INT32_MAX)) return 0;
   if (!attn__check_range(check, "dim_output", args.dim_output, 0, INT32_MAX)) return 0;
   if (!resolve_attention(check, &args, self) || !check_widths(check, &self->attention)) return 0;
@@ -402,4 +460,29 @@ int32_t attn__resolve_self(const attn__check *check, const attn_self_args *given
         heads, self->dim_output);
   return resolve_projections(check, &args, self) && resolve_rope(check, &args, self) &&
          resolve_rows(check, &args, self);
+}
+
+/* Rows of packed sequences may lie between others, so these arrays are left out. */
+int32_t attn__resolve_apart(const attn__check *check, const attn__problem *problem) {
+  const int64_t b = problem->batch, h = problem->heads_q, n = problem->len_q, m = problem->len_k;
+  const int64_t rows_q = problem->starts_q ? 0 : n, rows_k = problem->starts_k ? 0 : m;
+  const attn__array arrays[] = {
+      {"output", problem->output.data, NULL, b, h, rows_q, problem->dim_v, 1},
+      {"weights", problem->weights.data, NULL, b, h, n, m, 1},
+      {"lse", problem->lse.data, NULL, b, h, n, 1, 1},
+      {"scores", problem->scores.data, NULL, b, h, n, m, 1},
+      {"query", problem->query.data, NULL, b, h, rows_q, problem->dim, 0},
+      {"key", problem->key.data, NULL, b, problem->heads_kv, rows_k, problem->dim, 0},
+      {"value", problem->value.data, NULL, b, problem->heads_kv, rows_k, problem->dim_v, 0},
+      {"residual", problem->residual.data, NULL, b, h, rows_q, problem->dim_v, 0},
+      {"centers", problem->centers.data, NULL, b, h, n, 1, 0}};
+  const attn__strides *strides[] = {
+      &problem->output.strides, &problem->weights.strides,  &problem->lse.strides,
+      &problem->scores.strides, &problem->query.strides,    &problem->key.strides,
+      &problem->value.strides,  &problem->residual.strides, &problem->centers.strides};
+  attn__span spans[sizeof arrays / sizeof *arrays];
+  int32_t count = 0;
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+    count = attn__check_span(spans, count, &arrays[i], strides[i]);
+  return attn__check_apart(check, spans, count);
 }

@@ -12,7 +12,10 @@
  * anything is wrong. The problem points into the caller's arrays. */
 int32_t attn__resolve_args(const attn__check *check, const attn_args *given, attn__problem *problem);
 
-/* The same for a self-attention layer. */
+/* 1 if no output surely overlaps another array of the call; else 0 and a sentence. */
+int32_t attn__resolve_apart(const attn__check *check, const attn__problem *problem);
+
+/* As attn__resolve_args for a self-attention layer. */
 int32_t attn__resolve_self(const attn__check *check, const attn_self_args *given, attn__self_problem *self);
 
 #endif

@@ -187,7 +187,7 @@ static void test_sizes_of_options(void **state) {
   attn_destroy(context);
   newer.unknown = 1;
   assert_int_equal(attn_create(&context, &newer.options), ATTN_ERROR_ARGUMENT);
-  newer.options = (attn_options){.size = offsetof(attn_options, reserved), .threads = 2, .reserved = 9};
+  newer.options = (attn_options){.size = offsetof(attn_options, isa), .threads = 2, .reserved = 9};
   const attn_info info = info_of(&newer.options);
   assert_int_equal(info.threads, 2);
 }

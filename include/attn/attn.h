@@ -46,8 +46,10 @@
  *   the sink).
  *
  * NOT PROMISED
- *   No autograd, no GPU, no protection against pointers to memory of the wrong size. Outputs must not
- *   overlap inputs or each other. The library never prints, aborts or exits, and never changes the
+ *   No autograd, no GPU, no protection against pointers to memory of the wrong size. Arrays must be
+ *   aligned to their elements (4 bytes for float, 8 for int64_t), and outputs must not overlap inputs or
+ *   each other: a misaligned array is refused, and an overlap where it is plain, which it is not between
+ *   arrays that interleave. The library never prints, aborts or exits, and never changes the
  *   environment, BLAS's thread count, the rounding mode, signal masks or errno. Floating-point status
  *   flags may be raised, never lowered. All of RESULTS is for the usual floating-point environment, as
  *   fesetenv(FE_DFL_ENV) sets it: no other rounding mode, denormals not flushed, no trap enabled.
