@@ -83,6 +83,26 @@ static void test_engine_blas(void **state) {
   assert_non_null(strstr(attn_last_error(NULL), "no BLAS"));
 }
 
+/* The variable of the environment says what auto means, and nothing where an engine is asked for. */
+static void test_engines(void **state) {
+  (void)state;
+  const char *const words[] = {"", "auto", "blas", "builtin"};
+  const char *const engines[] = {[ATTN_ENGINE_BLAS] = "blas", [ATTN_ENGINE_BUILTIN] = "builtin"};
+  const char *set = getenv("ATTN_ENGINE");
+  if (strcmp(info_of(NULL).blas_core, "none") == 0) skip(); /* see test_engine_blas */
+  char *before = set ? strdup(set) : NULL;
+  for (int32_t engine = ATTN_ENGINE_AUTO; engine <= ATTN_ENGINE_BUILTIN; engine++)
+    for (size_t n = 0; n < COUNT_OF(words); n++) {
+      const attn_options options = {.size = sizeof options, .threads = 1, .engine = engine};
+      assert_int_equal(setenv("ATTN_ENGINE", words[n], 1), 0);
+      const attn_info info = info_of(&options);
+      const char *chosen = isa_of(info.isa) == ATTN_ISA_REFERENCE ? "blas" : "builtin";
+      assert_string_equal(info.engine, engine ? engines[engine] : n < 2 ? chosen : words[n]);
+    }
+  assert_int_equal(before ? setenv("ATTN_ENGINE", before, 1) : unsetenv("ATTN_ENGINE"), 0);
+  free(before);
+}
+
 static void test_description(void **state) {
   (void)state;
   attn_context *context = context_with_threads(3);
@@ -281,6 +301,7 @@ int main(void) {
       cmocka_unit_test(test_status_texts),
       cmocka_unit_test(test_isa_caps),
       cmocka_unit_test(test_engine_blas),
+      cmocka_unit_test(test_engines),
       cmocka_unit_test(test_description),
       cmocka_unit_test(test_default_options),
       cmocka_unit_test(test_longer_arguments),

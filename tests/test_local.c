@@ -129,6 +129,9 @@ static void test_nothing_overflows(void **state) {
         c.args.window_dilation = most[step];
         case_run(&c, context);
         assert_int_equal(tensor_count_untouched(&c.output), 0);
+        c.args.window_right = most[side];
+        case_run(&c, context);
+        assert_int_equal(tensor_count_untouched(&c.output), 0);
       }
   case_close(&c);
 }

@@ -177,6 +177,7 @@ static void test_refused_rules(void **state) {
       ARGS(norm, 4),
       ARGS(norm_epsilon, BITS(-1.0f)),
       ARGS(norm_epsilon, BITS(NAN)),
+      ARGS(norm_epsilon, BITS(INFINITY)),
   };
   check_all_refused(fields, COUNT_OF(fields));
 }
@@ -248,6 +249,7 @@ static void test_refused_softmax_arguments(void **state) {
                                   SOFTMAX(output_stride, 3),
                                   SOFTMAX(output_stride, INT64_MAX),
                                   SOFTMAX(input_stride, INT64_MAX / 2),
+                                  SOFTMAX(input_stride, INT64_MAX / 4),
                                   SPOILED(attn_softmax_args, size, "args", 0),
                                   SPOILED(attn_softmax_args, size, "args", 7),
                                   SPOILED(attn_softmax_args, size, "args", 5000)};
@@ -319,21 +321,28 @@ static void test_refused_options(void **state) {
   assert_string_equal(attn_last_error(NULL), "");
 }
 
-static void test_refused_environment(void **state) {
-  (void)state;
-  const char *const words[] = {"avx", "AVX2", "auto", "avx512 ", "3"};
-  const char *set = getenv("ATTN_ISA");
+/* A variable of the environment with each of some words that it must not have. */
+static void check_environment(const char *name, const char *const *words, size_t count) {
+  const char *set = getenv(name);
   char *before = set ? strdup(set) : NULL;
-  for (size_t n = 0; n < COUNT_OF(words); n++) {
+  for (size_t n = 0; n < count; n++) {
     attn_context *context;
-    assert_int_equal(setenv("ATTN_ISA", words[n], 1), 0);
+    assert_int_equal(setenv(name, words[n], 1), 0);
     assert_int_equal(attn_create(&context, NULL), ATTN_ERROR_ARGUMENT);
     assert_null(context);
-    assert_sentence_names(attn_last_error(NULL), "ATTN_ISA");
+    assert_sentence_names(attn_last_error(NULL), name);
     assert_non_null(strstr(attn_last_error(NULL), words[n]));
   }
-  assert_int_equal(before ? setenv("ATTN_ISA", before, 1) : unsetenv("ATTN_ISA"), 0);
+  assert_int_equal(before ? setenv(name, before, 1) : unsetenv(name), 0);
   free(before);
+}
+
+static void test_refused_environment(void **state) {
+  (void)state;
+  const char *const isas[] = {"avx", "AVX2", "auto", "avx512 ", "3"};
+  const char *const engines[] = {"BLAS", "blas ", "built", "builtins", "2"};
+  check_environment("ATTN_ISA", isas, COUNT_OF(isas));
+  check_environment("ATTN_ENGINE", engines, COUNT_OF(engines));
 }
 
 static void test_no_context(void **state) {
@@ -367,6 +376,9 @@ static void test_refused_results(void **state) {
     assert_sentence_names(attn_last_error(NULL), "info");
     assert_int_equal(info.threads, 77);
   }
+  const attn_self_args layer = {.size = sizeof layer};
+  assert_int_equal(attn_explain_self(context, &layer, NULL), ATTN_ERROR_ARGUMENT);
+  assert_sentence_names(attn_last_error(context), "plan");
   assert_int_equal(attn_explain(context, &args, NULL), ATTN_ERROR_ARGUMENT);
   assert_sentence_names(attn_last_error(context), "plan");
   assert_int_equal(attn_describe(context, NULL), ATTN_ERROR_ARGUMENT);

@@ -48,6 +48,8 @@ static const int32_t zero32 = 0, three32 = 3, minus_one32 = -1;
 static const float number = 1, not_a_number = NAN, infinity = INFINITY, negative = -1;
 static const void *const nothing = NULL, *const something = &number;
 
+static const int64_t falling[3] = {INT64_MIN, 1, 1}, *const falls = falling;
+
 static const case_spec local_shape = {
     .batch = 2, .heads_q = 2, .len_q = 4, .len_k = 6, .dim = 3, .weights = 1, .lse = 1};
 
@@ -60,6 +62,7 @@ static void test_local(void **state) {
       SPOILED(attn_args, window_right, "window_right", &(int64_t){-2}),
       SPOILED(attn_args, window_prefix, "window_prefix", &minus_one),
       SPOILED(attn_args, window_dilation, "window_dilation", &three),
+      SPOILED(attn_args, window_dilation, "window_dilation", &minus_one),
       SPOILED(attn_args, centers, "centers", &something),
       SPOILED(attn_args, predict_matrix, "predict_matrix", &nothing),
       SPOILED(attn_args, predict_vector, "predict_vector", &nothing),
@@ -85,6 +88,12 @@ static void test_local(void **state) {
   }
   assert_refused(attn_global(context, &c.args), "predict_matrix");
   assert_refused(attn_local(context, NULL), "args");
+  attn_args args = c.args;
+  args.has_window = 0;
+  args.window_left = args.window_right = args.predict_dim = 0;
+  args.sigma = 0;
+  args.predict_matrix = args.predict_vector = NULL;
+  assert_refused(attn_local(context, &args), "has_window");
   case_assert_untouched(&c);
   case_run(&c, context);
   case_check_promise(&c);
@@ -110,6 +119,32 @@ static void test_sigma_of_no_side(void **state) {
   case_close(&c);
 }
 
+/* Strides of optional arrays that step out of what memory can hold, or write twice. */
+static void test_strides(void **state) {
+  (void)state;
+  random_source source = random_seeded(support_seed());
+  attention_case c;
+  case_open(&c, &local_shape, &source);
+  c.args.has_window = 1;
+  c.args.window_left = 2;
+  feature_apply(feature_named("centers"), &c, &source);
+  feature_apply(feature_named("residual"), &c, &source);
+  attn_args args = c.args;
+  args.centers_strides = falls;
+  assert_refused(attn_local(context, &args), "centers");
+  args = c.args;
+  args.residual_strides = falls;
+  assert_refused(attn_local(context, &args), "residual");
+  args = c.args;
+  args.scores = c.weights.first;
+  args.scores_strides = (const int64_t[3]){0, 0, 0};
+  assert_refused(attn_local(context, &args), "scores");
+  case_assert_untouched(&c);
+  case_run(&c, context);
+  case_check_promise(&c);
+  case_close(&c);
+}
+
 static const layer_spec layer_shape = {.batch = 2,
                                        .heads_q = 4,
                                        .heads_kv = 2,
@@ -129,8 +164,8 @@ static void check_layer_refused(layer_case *c, const attn_self_args *args, const
 
 static void test_layer(void **state) {
   (void)state;
-  const int64_t overlapping[2] = {30, 5}, narrow[2] = {5, 6};
-  const int64_t *const overlap = overlapping, *const tight = narrow;
+  const int64_t overlapping[2] = {30, 5}, narrow[2] = {5, 6}, apart[2] = {huge, (int64_t)1 << 31};
+  const int64_t *const overlap = overlapping, *const tight = narrow, *const wide = apart;
   const spoiled_field fields[] = {
       SPOILED(attn_self_args, size, "args", &one),
       SPOILED(attn_self_args, attention, "attention", &nothing),
@@ -141,8 +176,14 @@ static void test_layer(void **state) {
       SPOILED(attn_self_args, output, "output", &nothing),
       SPOILED(attn_self_args, output_strides, "output", &overlap),
       SPOILED(attn_self_args, output_strides, "output", &tight),
+      SPOILED(attn_self_args, output_strides, "output_strides", &wide),
+      SPOILED(attn_self_args, x_strides, "x", &falls),
       SPOILED(attn_self_args, weight_qkv, "bias_qkv", &nothing),
       SPOILED(attn_self_args, weight_q, "weight_qkv", &something),
+      SPOILED(attn_self_args, weight_k, "weight_qkv", &something),
+      SPOILED(attn_self_args, weight_v, "weight_qkv", &something),
+      SPOILED(attn_self_args, bias_q, "weight_qkv", &something),
+      SPOILED(attn_self_args, bias_k, "weight_qkv", &something),
       SPOILED(attn_self_args, bias_v, "weight_qkv", &something),
       SPOILED(attn_self_args, weight_o, "bias_o", &nothing),
       SPOILED(attn_self_args, rope, "rope", &three32),
@@ -182,6 +223,8 @@ static void test_attention_of_layer(void **state) {
       SPOILED(attn_args, value, "attention", &something),
       SPOILED(attn_args, output, "attention", &something),
       SPOILED(attn_args, query_strides, "attention", &something),
+      SPOILED(attn_args, key_strides, "attention", &something),
+      SPOILED(attn_args, value_strides, "attention", &something),
       SPOILED(attn_args, output_strides, "attention", &something),
       SPOILED(attn_args, starts_q, "attention", &something),
       SPOILED(attn_args, starts_k, "attention", &something),
@@ -204,6 +247,24 @@ static void test_attention_of_layer(void **state) {
     args.attention = &attention;
     check_layer_refused(&c, &args, fields[n].word);
   }
+  layer_close(&c);
+}
+
+/* What each row is added to, where its strides step out of memory. */
+static void test_residual_of_layer(void **state) {
+  (void)state;
+  random_source source = random_seeded(support_seed());
+  layer_case c;
+  layer_open(&c, &layer_shape, &source);
+  layer_run(&c, context);
+  tensor_fill_canary(&c.options.output);
+  tensor_fill_canary(&c.options.lse);
+  attn_args attention = c.attention;
+  attn_self_args args = c.args;
+  attention.residual = &number;
+  attention.residual_strides = falls;
+  args.attention = &attention;
+  check_layer_refused(&c, &args, "residual");
   layer_close(&c);
 }
 
@@ -291,8 +352,10 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_local),
       cmocka_unit_test(test_sigma_of_no_side),
+      cmocka_unit_test(test_strides),
       cmocka_unit_test(test_layer),
       cmocka_unit_test(test_attention_of_layer),
+      cmocka_unit_test(test_residual_of_layer),
       cmocka_unit_test(test_weights_of_layer),
       cmocka_unit_test(test_merge),
       cmocka_unit_test(test_no_context),

@@ -135,6 +135,24 @@ static void test_hostile_sizes(void **state) {
   attn_destroy(context);
 }
 
+/* Rows of weights that can be counted, and numbers in them that cannot. */
+static void test_huge_weights(void **state) {
+  (void)state;
+  attn_context *context = context_with_threads(1);
+  const attn_args attention = {
+      .size = sizeof attention, .batch = 1, .heads_q = (1 << 28) - 1, .len_q = 1, .len_k = 1, .dim = 8};
+  const attn_self_args args = {.size = sizeof args,
+                               .attention = &attention,
+                               .dim_model = INT32_MAX,
+                               .x = nothing,
+                               .output = nothing,
+                               .weight_qkv = nothing,
+                               .weight_o = nothing};
+  assert_int_equal(attn_self(context, &args), ATTN_ERROR_ARGUMENT);
+  assert_int_equal(strncmp(attn_last_error(context), "weight_qkv: ", 12), 0);
+  attn_destroy(context);
+}
+
 /* Refused by what is too large. */
 static void test_sentences(void **state) {
   (void)state;
@@ -171,6 +189,7 @@ static void test_sentences(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(test_hostile_sizes, support_print_seed),
+      cmocka_unit_test(test_huge_weights),
       cmocka_unit_test(test_sentences),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

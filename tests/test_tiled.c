@@ -282,8 +282,25 @@ static void test_large_scores(void **state) {
   case_close(&c);
 }
 
+/* Each row of the output times numbers, or plus numbers, without a norm. */
+static void test_gain_or_shift_alone(void **state) {
+  (void)state;
+  const case_spec spec = {.batch = 1, .heads_q = 2, .len_q = 5, .len_k = 6, .dim = 3, .lse = 1};
+  const float numbers[3] = {2, -3, 0.5f};
+  for (int shift = 0; shift < 2; shift++) {
+    random_source source = random_seeded(support_seed());
+    attention_case c;
+    case_open(&c, &spec, &source);
+    *(shift ? &c.args.norm_shift : &c.args.norm_gain) = numbers;
+    case_run(&c, context);
+    case_check_promise(&c);
+    case_close(&c);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_gain_or_shift_alone),
       cmocka_unit_test(test_the_textbook),
       cmocka_unit_test(test_sizes),
       cmocka_unit_test(test_head_sizes),
