@@ -227,7 +227,7 @@ void test_exceptions() {
   CHECK_TEXT(context.explain(attn::args(row, row, row, attn::view(out, {1, 1, 1, 4}))).path, "tiled");
   try {
     context.local(attn::args(row, row, row, attn::view(out, {1, 1, 1, 4})));
-    CHECK(!"an exception");
+    CHECK(false);
   } catch (const attn::error &error) {
     CHECK(error.code() == status::argument);
     CHECK_TEXT(error.what(), "has_window: expected 1, as attn_local needs a window, got 0");
@@ -236,7 +236,7 @@ void test_exceptions() {
   wrong.threads = 5000;
   try {
     const attn::context never(wrong);
-    CHECK(!"an exception");
+    CHECK(false);
   } catch (const std::runtime_error &error) {
     CHECK_TEXT(error.what(), "threads: expected 0 to 1024, got 5000");
   }

@@ -5,8 +5,8 @@ import re
 from source import ROOT, files, finish, name
 
 LONGEST_FILE = 600
-SOURCES = (".c", ".h", ".cpp", ".hpp", ".py", ".sh")
-TEXTS = SOURCES + (".md", ".cmake", ".in", ".json", ".txt", ".map", "")
+SOURCES = (".c", ".h", ".cpp", ".hpp", ".py", ".sh", ".rs", ".f90", ".mjs")
+TEXTS = SOURCES + (".md", ".toml", ".mjs", ".f90", ".cmake", ".in", ".json", ".txt", ".map", "")
 PRIVATE = re.compile(r"(?<![\w.}$)])/(?:home|root|work|mnt|media|Users)/\w")
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b")
 
@@ -15,7 +15,7 @@ def check_head(path, text, problems):
     head = text.split("\n")[:4]
     if head[0].startswith("#!"):
         head = head[1:]
-    if not re.match(r"(?:/\*|//|#|\"{3}) ?" + re.escape(path.name) + r" - \S", head[0]):
+    if not re.match(r"(?:/\*|//|#|!|\"{3}) ?" + re.escape(path.name) + r" - \S", head[0]):
         problems.append(f'{name(path)}:1: expected "{path.name} - what it is", got "{head[0]}"')
     if not any("SPDX-License-Identifier: BSD-3-Clause" in line for line in head[1:3]):
         problems.append(f"{name(path)}:2: expected the SPDX line")

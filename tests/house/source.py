@@ -6,6 +6,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROOMS = ("src", "include", "tools", "bench", "tests", "examples", "bindings", "cmake", ".ci", "docs")
+BUILT = {"__pycache__", "target", "node_modules"}  # what other tools leave in the tree
 SKIPPED = 77
 TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 
@@ -14,7 +15,7 @@ def files(*rooms, endings=(".c", ".h")):
     """The project's files in these folders (default: all) with these endings (none: all)."""
     for room in rooms or ROOMS:
         for path in sorted((ROOT / room).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts and (not endings or path.suffix in endings):
+            if path.is_file() and not BUILT.intersection(path.parts) and (not endings or path.suffix in endings):
                 yield path
 
 
