@@ -1,6 +1,6 @@
 # consume.sh - builds and runs the examples against the package that is installed in $PREFIX.
 # SPDX-License-Identifier: BSD-3-Clause
-# usage: consume.sh pkgconfig|cmake|subproject shared|static C|CXX, with PREFIX LIBDIR SOURCES CMAKE CMAKE_GENERATOR COMPILER set
+# usage: consume.sh pkgconfig|cmake|subproject|fetchcontent shared|static C|CXX, with PREFIX LIBDIR SOURCES CMAKE CMAKE_GENERATOR COMPILER set
 set -eu
 way=$1 link=$2 language=$3
 [ -x "$COMPILER" ] || { echo "skipped: no compiler for $language"; exit 77; }
@@ -22,6 +22,10 @@ with_cmake() {
 
 with_subproject() {
   with_cmake -DSUBPROJECT="$SOURCES"
+}
+
+with_fetchcontent() {
+  with_cmake -DSUBPROJECT="$SOURCES" -DFETCH=ON
 }
 
 with_pkgconfig() {

@@ -68,6 +68,30 @@ class Header(unittest.TestCase):
                      for line in body.split(";") if line.strip() for name in line.split(",")]
             self.assertEqual([name for name, _ in mirror._fields_], names)
 
+    def test_every_field_can_be_reached(self):
+        """Each field that a caller may set is set by some module; hooks of C are not for Python."""
+        package = pathlib.Path(attn.__file__).parent
+        text = "".join(path.read_text() for path in package.glob("*.py") if path.name != "_library.py")
+        hooks = {"user", "allocate", "deallocate", "parallel_for"}
+        for mirror in (_library.Options, _library.Args, _library.SelfArgs, _library.MergeArgs,
+                       _library.SoftmaxArgs):
+            for name, _ in mirror._fields_:
+                if name == "size" or name.startswith("reserved") or name in hooks:
+                    continue
+                stem = re.escape(name.replace("_strides", "")) if name.endswith("_strides") else name
+                stem = re.sub(r"^(weight|bias)_(qkv|[qkvo])$", r"\1_", stem)  # made of the kind and the name
+                self.assertRegex(text, rf"[.\"(, ]{stem}(?:=|\b|\")", f"{mirror.__name__}.{name}")
+
+    def test_public_names_are_documented(self):
+        for name in attn.__all__:
+            public = getattr(attn, name)
+            self.assertTrue(public.__doc__ and public.__doc__.strip(), name)
+            if isinstance(public, type):
+                for inner, member in vars(public).items():
+                    if callable(member) and not inner.startswith("_"):
+                        self.assertTrue(member.__doc__, f"{name}.{inner}")
+        self.assertTrue((pathlib.Path(attn.__file__).parent / "py.typed").exists())
+
     def test_numbers(self):
         text = (INCLUDE / "attn" / "attn.h").read_text()
         constants = dict(re.findall(r"^ *(ATTN_\w+) = (\d+)", text, re.M))
