@@ -5,8 +5,9 @@ usage: summarize.py [--sentences N] [--scale X] [--map MAP.svg] [DOCUMENT.html |
 
 Each sentence is a vector: for each word that it shares with others, the square root of its count times
 ln(sentences / sentences that have the word), with a length of 1. Self-attention lets each sentence spread a weight
-of 1 over the sentences that share its words. What a sentence receives from all the others is its centrality, and the
-most central ones, in their order, are the summary (as in LexRank: Erkan and Radev, 2004).
+of 1 over the sentences that share its words. What a sentence receives from all the others is its centrality (as in
+LexRank: Erkan and Radev, 2004). The most central ones are the summary, each choice taking from the centrality of the
+others what they share with it.
 """
 import argparse
 import gzip
@@ -14,6 +15,7 @@ import html
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,6 +68,16 @@ def attend(x, scale):
     return attn.scaled_dot_product_attention(x, x, x, others, scale=scale, return_weights=True)[1]
 
 
+def choose(x, centrality, count):
+    """The most central sentences, which say different things, in the order of the text."""
+    left, chosen = centrality.copy(), []
+    for _ in range(min(count, len(x))):
+        chosen.append(int(left.argmax()))
+        left *= 1 - np.clip(x @ x[chosen[-1]], 0, 1)
+        left[chosen] = -1
+    return np.sort(chosen)
+
+
 def likeness(x, chosen):
     """The cosine between some sentences together and all the others together."""
     inside, outside = x[chosen].sum(axis=0), np.delete(x, chosen, axis=0).sum(axis=0)
@@ -90,8 +102,11 @@ def draw(weights, path):
         folder = pathlib.Path(name)
         np.save(folder / "weights.npy", weights)
         (folder / "labels.txt").write_text("".join(f"{n + 1}\n" for n in range(len(weights))))
-        subprocess.run([os.environ.get("ATTN_COMMAND", "attn"), "map", folder / "weights.npy", "-o", path,
-                        "--title", "Which sentence attends to which", "--max", "0.1",
+        command = shutil.which(os.environ.get("ATTN_COMMAND", "attn"))
+        if not command:
+            sys.exit("the attn command is not there: install it, or set ATTN_COMMAND to its path")
+        subprocess.run([command, "map", folder / "weights.npy", "-o", path,
+                        "--title", "Which sentence attends to which", "--max", "0.05",
                         "--labels-q", folder / "labels.txt", "--labels-k", folder / "labels.txt"], check=True)
 
 
@@ -99,7 +114,7 @@ def main():
     parser = argparse.ArgumentParser(description="Summarises a document by attention between its sentences.")
     parser.add_argument("document", nargs="?", type=pathlib.Path, default=DOCUMENT, help="HTML or text")
     parser.add_argument("--sentences", type=int, default=6, help="how many to choose (default: 6)")
-    parser.add_argument("--scale", type=float, default=10, help="how sharp attention is (default: 10)")
+    parser.add_argument("--scale", type=float, default=5, help="how sharp attention is (default: 5)")
     parser.add_argument("--map", metavar="MAP.svg", help="draws the weights")
     options = parser.parse_args()
     path = pathlib.Path(options.document)
@@ -107,10 +122,12 @@ def main():
         sys.exit(f"{path}: not there" + "; on Debian: apt install debian-history" * (str(path) == DOCUMENT))
 
     sentences = sentences_of(read(path))
+    if len(sentences) <= options.sentences:
+        sys.exit(f"{path}: {len(sentences)} sentences of {SHORTEST} words or more, too few to choose from")
     x = vectors(sentences)
     weights = attend(x, options.scale)
     centrality = weights.sum(axis=0)
-    chosen = np.sort(np.argsort(-centrality, kind="stable")[:options.sentences])
+    chosen = choose(x, centrality, options.sentences)
     for n in chosen:
         print(f"[{n + 1}, {centrality[n]:.2f}] {sentences[n]}")
     sizes = np.array([len(words_of(sentence)) for sentence in sentences])

@@ -172,7 +172,10 @@ def draw(task, weights, path):
         np.save(folder / "weights.npy", weights)
         for side, words in zip("qk", task.shown):
             (folder / side).write_text("".join(f"{word.text}\n" for word in words))
-        subprocess.run([os.environ.get("ATTN_COMMAND", "attn"), "map", folder / "weights.npy", "-o", path, "--title",
+        command = shutil.which(os.environ.get("ATTN_COMMAND", "attn"))
+        if not command:
+            sys.exit("the attn command is not there: install it, or set ATTN_COMMAND to its path")
+        subprocess.run([command, "map", folder / "weights.npy", "-o", path, "--title",
                         f"{task.title}: global (head 0), local-p (head 1)", "--labels-q", folder / "q",
                         "--labels-k", folder / "k"], check=True)
 
