@@ -17,7 +17,7 @@ def check_head(path, text, problems):
         head = head[1:]
     if not re.match(r"(?:/\*|//|#|!|\"{3}) ?" + re.escape(path.name) + r" - \S", head[0]):
         problems.append(f'{name(path)}:1: expected "{path.name} - what it is", got "{head[0]}"')
-    if not any("SPDX-License-Identifier: BSD-3-Clause" in line for line in head[1:3]):
+    if not any("SPDX-License-" "Identifier: BSD-3-Clause" in line for line in head[1:3]):
         problems.append(f"{name(path)}:2: expected the SPDX line")
 
 
