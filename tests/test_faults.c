@@ -250,7 +250,8 @@ static void check_run(run *shared, const run *wanted) {
   failure_count += shared->failed;
 }
 
-/* Every request of these options. */
+/* Every request of these options. How many there are may vary a little, as BLAS needs a buffer more where threads
+ * meet in it. */
 static void check_options(run wanted) {
   run *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   assert_true(shared != MAP_FAILED);
@@ -261,7 +262,7 @@ static void check_options(run wanted) {
   for (wanted.fail_at = 0; wanted.fail_at < requests; wanted.fail_at++)
     for (wanted.from_then_on = 0; wanted.from_then_on < 2; wanted.from_then_on++) {
       check_run(shared, &wanted);
-      assert_true(shared->failed > 0);
+      assert_true(shared->failed > 0 || shared->requests <= wanted.fail_at);
     }
   munmap(shared, sizeof *shared);
 }

@@ -8,13 +8,13 @@
 /* The requests between arming and disarming, counted over all kinds. Memory, mappings, threads, fork handlers
  * and what the system knows of its processors. */
 typedef struct wrapped_state {
-  int64_t fail_at;      /* this request, counted from 0, fails; -1: none */
-  int from_then_on;     /* 1: and all after it */
-  int64_t requests;     /* so far */
-  int64_t failed;       /* of these */
-  int64_t unguarded;    /* fork handlers that failed */
-  int64_t live_blocks;  /* of memory, obtained and not given back; likewise mappings */
-  int64_t live_threads; /* created and not joined */
+  int64_t fail_at;             /* this request, counted from 0, fails; -1: none */
+  int from_then_on;            /* 1: and all after it */
+  _Atomic int64_t requests;    /* so far */
+  _Atomic int64_t failed;      /* of these */
+  int64_t unguarded;           /* fork handlers that failed */
+  _Atomic int64_t live_blocks; /* of memory, obtained and not given back; likewise mappings */
+  int64_t live_threads;        /* created and not joined */
 } wrapped_state;
 
 extern wrapped_state wrapped;
