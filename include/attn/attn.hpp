@@ -64,7 +64,8 @@ enum class isa : std::int32_t {
   automatic = ATTN_ISA_AUTO,
   reference = ATTN_ISA_REFERENCE,
   avx2 = ATTN_ISA_AVX2,
-  avx512 = ATTN_ISA_AVX512
+  avx512 = ATTN_ISA_AVX512,
+  neon = ATTN_ISA_NEON
 };
 
 // The name of a status, "invalid argument".

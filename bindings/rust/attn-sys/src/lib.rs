@@ -99,6 +99,7 @@ constants! {
     ATTN_ISA_REFERENCE = 1,
     ATTN_ISA_AVX2 = 2,
     ATTN_ISA_AVX512 = 3,
+    ATTN_ISA_NEON = 4,
     ATTN_SCORE_DOT = 0,
     ATTN_SCORE_GENERAL = 1,
     ATTN_SCORE_ADDITIVE = 2,

@@ -26,6 +26,8 @@ pub enum Isa {
     Avx2,
     /// AVX-512 F.
     Avx512,
+    /// AArch64's NEON.
+    Neon,
 }
 
 /// How a [`Context`] is made: `Context::builder().threads(2).build()`.
@@ -81,6 +83,7 @@ impl Builder {
                 Some(Isa::Reference) => attn_sys::ATTN_ISA_REFERENCE,
                 Some(Isa::Avx2) => attn_sys::ATTN_ISA_AVX2,
                 Some(Isa::Avx512) => attn_sys::ATTN_ISA_AVX512,
+                Some(Isa::Neon) => attn_sys::ATTN_ISA_NEON,
             },
             wipe: i32::from(self.wipe),
             ..attn_options::default()
