@@ -76,13 +76,15 @@ typedef struct axis {
 
 enum { MOST_AXES = 4 };
 
-static void sort_by_stride(axis *axes, int count) {
-  for (int end = count - 1; end > 0; end--)
+static void sort_by_stride(axis *axes, int axis_count) {
+  for (int end = axis_count - 1; end > 0; end--)
     for (int i = 0; i < end; i++)
       if (axes[i].stride > axes[i + 1].stride) {
-        axis swap = axes[i];
-        axes[i] = axes[i + 1];
-        axes[i + 1] = swap;
+        const int64_t count_here = axes[i].count, stride_here = axes[i].stride;
+        axes[i].count = axes[i + 1].count;
+        axes[i].stride = axes[i + 1].stride;
+        axes[i + 1].count = count_here;
+        axes[i + 1].stride = stride_here;
       }
 }
 
@@ -116,7 +118,7 @@ static reach reach_of(axis *axes, int count, int64_t width, int32_t is_output) {
 
 static int32_t check_extent(const attn__check *check, const attn__array *array,
                             const attn__strides *strides) {
-  axis axes[MOST_AXES] = {
+  axis axes[3] = {
       {array->batch, strides->batch}, {array->heads, strides->head}, {array->rows, strides->row}};
   const reach found = reach_of(axes, 3, array->width, array->is_output);
   if (found == REACH_OVERLAPS)
@@ -184,7 +186,7 @@ int32_t attn__check_pointers(const attn__check *check, const void *structure, co
 
 int32_t attn__check_span(attn__span *spans, int32_t count, const attn__array *array,
                          const attn__strides *strides) {
-  axis axes[MOST_AXES] = {
+  axis axes[3] = {
       {array->batch, strides->batch}, {array->heads, strides->head}, {array->rows, strides->row}};
   const int64_t size = sizeof(float);
   if (!array->data || array->width == 0) return count;

@@ -107,7 +107,7 @@ static void set_dense(int64_t strides[3], int64_t heads, int64_t rows, int64_t w
 }
 
 static whole_strides strides_of(const attn_args *args) {
-  whole_strides strides;
+  whole_strides strides = {0};
   set_dense(strides.query, args->heads_q, args->len_q, args->dim);
   set_dense(strides.key, args->heads_kv, args->len_k, args->dim);
   set_dense(strides.value, args->heads_kv, args->len_k, args->dim_v);

@@ -337,11 +337,11 @@ static int read_numbers(FILE *file, const char *path, const file_type *type, npy
 
 static int read_array(npy_array *array, npy_kind kind, FILE *file, int64_t size, const char *path) {
   npy_header header;
-  const file_type *type;
+  const file_type *type = NULL;
   int code = read_header(file, path, &header, &size);
   if (code == EXIT_OK) code = check_header(path, &header, kind, size, &type);
   if (code == EXIT_OK) code = make(array, kind, path, header.rank, header.shape);
-  return code == EXIT_OK ? read_numbers(file, path, type, array) : code;
+  return code == EXIT_OK && type != NULL ? read_numbers(file, path, type, array) : code;
 }
 
 int npy_read(npy_array *array, npy_kind kind, const char *path) {
