@@ -60,9 +60,9 @@ static void put_array(const char *name, const char *shape, size_t count) {
   put(name, file, 128 + count * sizeof(float));
 }
 
-/* What could write outside the folder, or start threads by the hundred. */
+/* Not what could write outside the folder, start threads by the hundred, or become another program. */
 static int is_tame(const char *word) {
-  return !strchr(word, '/') && !strstr(word, "thr");
+  return !strchr(word, '/') && !strstr(word, "thr") && strcmp(word, "bench") != 0;
 }
 
 /* Words, one a line, until an empty line; then the bytes of the file "any". */
