@@ -37,7 +37,8 @@ typedef struct bench_group {
   const bench_shape *shape;
   bench_inputs *inputs;
   bench_probe *fma;
-  bench_probe *probe; /* fma, or one that reads the keys and values */
+  bench_probe *probe; /* fma or read */
+  bench_probe read;   /* reads the keys and values; open where the shape is memory-bound */
   size_t engine_count;
 } bench_group;
 
@@ -113,10 +114,10 @@ static void report_group(bench_run *run, const bench_group *group) {
 static int run_group(bench_run *run, bench_group *group) {
   measure_limits limits = {(size_t)run->options.min_pairs, run->options.max_seconds};
   read_job job = {{group->inputs->key, group->inputs->value}, shape_key_floats(group->shape), 0};
-  bench_probe read;
   if (shape_is_memory_bound(group->shape)) {
-    probe_open(&read, group->fma->crew, read_work(&job, group->fma->crew), run->options.quick ? 0.1 : 0.3);
-    group->probe = &read;
+    probe_open(&group->read, group->fma->crew, read_work(&job, group->fma->crew),
+               run->options.quick ? 0.1 : 0.3);
+    group->probe = &group->read;
   }
   int code = open_engines(run, group);
   if (code == BENCH_OK && group->engine_count > 0)

@@ -162,7 +162,8 @@ static size_t integers_from_f4(const unsigned char *bytes, size_t count, void *n
   int64_t *integers = numbers;
   for (size_t i = 0; i < count; i++) {
     float number = float_at(bytes + i * FLOAT_BYTES);
-    if (!(number >= -0x1p63f && number < 0x1p63f) || truncf(number) != number) return i;
+    if (!(number >= -9223372036854775808.0f && number < 9223372036854775808.0f) || truncf(number) != number)
+      return i;
     integers[i] = (int64_t)number;
   }
   return count;
