@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: BSD-3-Clause
 """
+import contextlib
 import os
 import pty
 import re
@@ -60,6 +61,15 @@ class Files(ToolTest):
         os.chmod(self.path("out.npy"), 0o444)
         self.error(3, "Permission denied", *self.RUN, "-o", "out.npy")
 
+    def bytes_begun(self):
+        """The size of the output that is being written under a name of its own, which may become the real one meanwhile."""
+        size = 0
+        for name in os.listdir(self.folder):
+            if name.startswith(".attn"):
+                with contextlib.suppress(FileNotFoundError):
+                    size += os.stat(self.path(name)).st_size
+        return size
+
     def test_interrupted(self):
         """An interrupt while the output is written leaves all of it or nothing."""
         self.save("q.npy", self.normal(4, 500000, 8))
@@ -68,8 +78,7 @@ class Files(ToolTest):
             process = subprocess.Popen([self.tool, "run", "-q", "q.npy", "-k", "k.npy", "-v", "k.npy", "-o",
                                         "out.npy", "--quiet"], cwd=self.folder)
             while process.poll() is None and not os.path.exists(self.path("out.npy")):
-                sizes = [entry.stat().st_size for entry in os.scandir(self.folder) if entry.name[0] == "."]
-                if sizes and sizes[0] > 0:
+                if self.bytes_begun() > 0:
                     break
                 time.sleep(0.0005)
             process.send_signal(number)
