@@ -7,11 +7,10 @@
 #include "score.h"
 
 enum {
-  TILE_Q = 64,          /* rows of a tile, at most */
   TILE_K = 128,         /* keys of a tile, at most */
   TILE_FLOATS = 16384,  /* a transposed tile of keys, at most: it shares the cache with three others */
   WINDOW_ROWS = 16,     /* a tile has one row for so many keys of a window, at most */
-  BLOCK_FLOATS = 32768, /* queries and outputs of a block, at most */
+  BLOCK_FLOATS = 65536, /* queries and outputs of a block, at most */
   TASKS_PER_THREAD = 4, /* at least, where there is enough work: what evens out unequal tasks */
   FEW_ROWS = 8,         /* up to so many rows of a head group, long keys are split */
   SPLIT_K = 4096,       /* keys of a split, at least */
@@ -32,7 +31,7 @@ static int64_t most_rows(const attn__problem *problem, int64_t slab) {
   int64_t rows = BLOCK_FLOATS / (problem->dim + problem->dim_v);
   if (left != ATTN__UNBOUNDED && right != ATTN__UNBOUNDED)
     rows = attn__min(rows, attn__add_saturating(left, right) / WINDOW_ROWS + slab);
-  return attn__clamp(rows, slab, TILE_Q) / slab * slab;
+  return attn__clamp(rows, slab, ATTN__PLAN_TILE_ROWS) / slab * slab;
 }
 
 static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {

@@ -7,6 +7,7 @@
 #include "product.h"
 
 enum {
+  ATTN__PLAN_TILE_ROWS = 64,   /* the most rows of a tile: queries of several heads */
   ATTN__PLAN_BLOCK_TILES = 16, /* the most query tiles of a block */
   ATTN__PLAN_WEIGHT_COLS = 64, /* columns of the general score's weight that are packed at a time */
 };

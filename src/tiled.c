@@ -218,23 +218,30 @@ static void keep_scores(const strand *s, const attn__tile *tile, const attn__sco
            scores->scores + r * scores->stride, (size_t)scores->keys * sizeof(float));
 }
 
-/* scores become exp(score - largest of the row so far), and the rows' states follow. */
-static void softmax_step(const strand *s, attn__tile *tile, int64_t keys) {
-  const attn__kernels *kernels = s->job->kernels;
+/* If max is above the largest score of row r so far, it takes its place, and what was summed up is rescaled. */
+static void raise_max(const strand *s, attn__tile *tile, int64_t r, float max) {
   const int64_t dim_v = s->job->problem->dim_v;
-  for (int64_t r = 0; r < tile->rows; r++) {
-    float *row = s->scores + r * s->job->plan->tile_k;
-    float max = kernels->row_max(keys, row);
-    if (max > tile->state.maxima[r]) {
-      if (tile->started) {
-        float factor = expf(tile->state.maxima[r] - max);
-        tile->state.sums[r] *= factor;
-        kernels->scale(dim_v, tile->state.outputs + r * dim_v, factor, tile->state.outputs + r * dim_v);
-      }
-      tile->state.maxima[r] = max;
-    }
-    tile->state.sums[r] += kernels->exp_sum(keys, row, attn__tile_shift(tile->state.maxima[r]), row);
+  float *outputs = tile->state.outputs + r * dim_v;
+  if (!(max > tile->state.maxima[r])) return;
+  if (tile->started) {
+    const float factor = expf(tile->state.maxima[r] - max);
+    tile->state.sums[r] *= factor;
+    s->job->kernels->scale(dim_v, outputs, factor, outputs);
   }
+  tile->state.maxima[r] = max;
+}
+
+/* scores become exp(score - largest of the row so far), and the rows' states follow. */
+static void softmax_step(const strand *s, attn__tile *tile, const attn__score_tile *scores) {
+  const attn__kernels *kernels = s->job->kernels;
+  float shifts[ATTN__PLAN_TILE_ROWS], sums[ATTN__PLAN_TILE_ROWS];
+  kernels->row_maxima(tile->rows, scores->keys, scores->scores, scores->stride, shifts);
+  for (int64_t r = 0; r < tile->rows; r++) {
+    raise_max(s, tile, r, shifts[r]);
+    shifts[r] = attn__tile_shift(tile->state.maxima[r]);
+  }
+  kernels->exp_sums(tile->rows, scores->keys, scores->scores, scores->stride, shifts, sums);
+  for (int64_t r = 0; r < tile->rows; r++) tile->state.sums[r] += sums[r];
 }
 
 /* Adds weight * value for values that are not finite, which were cleared before the product, to the rows
@@ -306,7 +313,7 @@ static void meet(const strand *s, attn__tile *tile, key_step *step) {
   }
   const int32_t masked = make_scores(s, tile, step, &scores);
   if (job->problem->weights.data) keep_scores(s, tile, &scores);
-  softmax_step(s, tile, scores.keys);
+  softmax_step(s, tile, &scores);
   attn__score_weigh(job->problem, job->kernels, &scores);
   multiply_values(s, tile, &scores, masked, step);
 }

@@ -133,6 +133,32 @@ static void test_exp_sum(void **state) {
   for_each_run(check_exp_sum);
 }
 
+/* Three rows of a matrix that ends where x ends: each as by itself, and nothing between them is touched. */
+static void check_rows(kernel_run *run) {
+  enum { ROWS = 3 };
+  const int64_t cols = run->count / 4, stride = (run->count - cols) / (ROWS - 1);
+  float *const x = run->x + run->count - cols - (ROWS - 1) * stride;
+  float maxima[ROWS], shifts[ROWS], sums[ROWS], expected_sums[ROWS];
+  run->kernels->row_maxima(ROWS, cols, x, stride, maxima);
+  memcpy(run->out, run->x, (size_t)run->count * sizeof(float));
+  for (int64_t r = 0; r < ROWS; r++) {
+    float *const row = run->out + (x - run->x) + r * stride;
+    if (maxima[r] != run->kernels->row_max(cols, row)) fail_run(run, "row_maxima");
+    shifts[r] = cols ? maxima[r] : 0;
+    expected_sums[r] = run->kernels->exp_sum(cols, row, shifts[r], row);
+  }
+  memcpy(run->expected, run->out, (size_t)run->count * sizeof(float));
+  run->kernels->exp_sums(ROWS, cols, x, stride, shifts, sums);
+  assert_as_expected(run, run->x, "exp_sums");
+  for (int64_t r = 0; r < ROWS; r++)
+    if (bits_of(sums[r]) != bits_of(expected_sums[r])) fail_run(run, "exp_sums gives another sum");
+}
+
+static void test_rows(void **state) {
+  (void)state;
+  for_each_run(check_rows);
+}
+
 /* Masked numbers in front change no bit of the sum: how many there are may depend on the block, and so on the
  * number of threads. */
 static void check_exp_sum_shifted(kernel_run *run) {
@@ -400,6 +426,7 @@ int main(void) {
       cmocka_unit_test(test_scale),
       cmocka_unit_test(test_divide),
       cmocka_unit_test(test_exp_sum),
+      cmocka_unit_test(test_rows),
       cmocka_unit_test(test_exp_sum_shifted),
       cmocka_unit_test(test_exp_specials),
       cmocka_unit_test(test_softcap),

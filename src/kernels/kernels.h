@@ -58,6 +58,11 @@ typedef struct attn__kernels {
    * which gives NaN or +infinity. exp is exact to 1 ulp down to the smallest denormal. out may be x. */
   float (*exp_sum)(int64_t count, const float *x, float shift, float *out);
 
+  /* The same for rows of a matrix, row r at x + r * stride: row_max goes to maxima[r]; the row becomes
+   * exp(x - shifts[r]), and what exp_sum returns goes to sums[r]. */
+  void (*row_maxima)(int64_t rows, int64_t count, const float *x, int64_t stride, float *maxima);
+  void (*exp_sums)(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts, float *sums);
+
   /* out[j] = factor * x[j]. out may be x. */
   void (*scale)(int64_t count, const float *x, float factor, float *out);
 

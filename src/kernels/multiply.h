@@ -16,20 +16,42 @@ enum {
 };
 
 #ifdef __clang__
-#define UNROLLED       _Pragma("unroll")
-#define UNROLLED_TWICE _Pragma("unroll 2")
+#define UNROLLED  _Pragma("unroll")
+#define BY_EIGHTS _Pragma("unroll 8")
 #else
-#define UNROLLED       _Pragma("GCC unroll 16")
-#define UNROLLED_TWICE _Pragma("GCC unroll 2")
+#define UNROLLED  _Pragma("GCC unroll 16")
+#define BY_EIGHTS _Pragma("GCC unroll 8")
 #endif
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* The first count numbers of a vector of sums go to c. */
-static ALWAYS_INLINE void multiply_put(float *c, int64_t count, int32_t accumulate, vec sum) {
+static ALWAYS_INLINE void multiply_put_part(float *c, int64_t count, int32_t accumulate, vec sum) {
   if (count >= VEC_WIDTH)
     vec_store(c, accumulate ? vec_add(vec_load(c), sum) : sum);
   else if (count > 0)
     vec_store_part(c, count, accumulate ? vec_add(vec_load_part(c, count, sum), sum) : sum);
+}
+
+/* The sums of rows [row, row + rows) and columns [col, ...), vecs vectors of each, go to c. */
+static ALWAYS_INLINE void multiply_put(const attn__product *p, const int rows, const int vecs, int64_t row,
+                                       int64_t col, vec (*sums)[MULTIPLY_VECS]) {
+  const int64_t stride = p->stride_c, count = p->cols - col;
+  float *c = p->c + row * stride + col;
+  if (count < vecs * VEC_WIDTH) {
+    UNROLLED for (int r = 0; r < rows; r++, c += stride) {
+      UNROLLED for (int v = 0; v < vecs; v++)
+          multiply_put_part(c + v * VEC_WIDTH, count - v * VEC_WIDTH, p->accumulate, sums[r][v]);
+    }
+  } else if (p->accumulate) {
+    UNROLLED for (int r = 0; r < rows; r++, c += stride) {
+      UNROLLED for (int v = 0; v < vecs; v++)
+          vec_store(c + v * VEC_WIDTH, vec_add(vec_load(c + v * VEC_WIDTH), sums[r][v]));
+    }
+  } else {
+    UNROLLED for (int r = 0; r < rows; r++, c += stride) {
+      UNROLLED for (int v = 0; v < vecs; v++) vec_store(c + v * VEC_WIDTH, sums[r][v]);
+    }
+  }
 }
 
 /* Rows [row, row + rows) and columns [col, ...) of one panel, whose first vecs vectors hold something. rows
@@ -39,11 +61,10 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
   vec sums[MULTIPLY_SLAB][MULTIPLY_VECS];
   const int64_t stride_a = p->stride_a, inner = p->inner;
   const float *a = p->a + row * stride_a, *b = p->b.data + col / MULTIPLY_PANEL * p->b.step;
-  float *c = p->c + row * p->stride_c + col;
   UNROLLED for (int r = 0; r < rows; r++) {
     UNROLLED for (int v = 0; v < vecs; v++) sums[r][v] = vec_set(0);
   }
-  UNROLLED_TWICE for (int64_t k = 0; k < inner; k++, a++, b += MULTIPLY_PANEL) {
+  BY_EIGHTS for (int64_t k = 0; k < inner; k++, a++, b += MULTIPLY_PANEL) {
     vec right[MULTIPLY_VECS];
     UNROLLED for (int v = 0; v < vecs; v++) right[v] = vec_load(b + v * VEC_WIDTH);
     UNROLLED for (int r = 0; r < rows; r++) {
@@ -51,19 +72,20 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
       UNROLLED for (int v = 0; v < vecs; v++) sums[r][v] = vec_fma(left, right[v], sums[r][v]);
     }
   }
-  UNROLLED for (int r = 0; r < rows; r++) {
-    UNROLLED for (int v = 0; v < vecs; v++) multiply_put(
-        c + r * p->stride_c + v * VEC_WIDTH, p->cols - col - v * VEC_WIDTH, p->accumulate, sums[r][v]);
-  }
+  multiply_put(p, rows, vecs, row, col, sums);
 }
 
 static ALWAYS_INLINE void multiply_panel(const attn__product *p, const int vecs, int64_t col) {
   int64_t row = 0;
   for (; row + MULTIPLY_SLAB <= p->rows; row += MULTIPLY_SLAB)
     multiply_slab(p, MULTIPLY_SLAB, vecs, row, col);
-  for (; row + 4 <= p->rows; row += 4) multiply_slab(p, 4, vecs, row, col);
-  for (; row + 2 <= p->rows; row += 2) multiply_slab(p, 2, vecs, row, col);
-  if (row < p->rows) multiply_slab(p, 1, vecs, row, col);
+  for (; MULTIPLY_SLAB > 6 && row + 6 <= p->rows; row += 6) multiply_slab(p, 6, vecs, row, col);
+  const int64_t left = p->rows - row;
+  if (left == 5) multiply_slab(p, 5, vecs, row, col);
+  if (left == 4) multiply_slab(p, 4, vecs, row, col);
+  if (left == 3) multiply_slab(p, 3, vecs, row, col);
+  if (left == 2) multiply_slab(p, 2, vecs, row, col);
+  if (left == 1) multiply_slab(p, 1, vecs, row, col);
 }
 
 static void multiply_piece(const attn__product *p) {

@@ -58,6 +58,15 @@ static float exp_sum(int64_t count, const float *x, float shift, float *out) {
   return sum;
 }
 
+static void row_maxima(int64_t rows, int64_t count, const float *x, int64_t stride, float *maxima) {
+  for (int64_t r = 0; r < rows; r++) maxima[r] = row_max(count, x + r * stride);
+}
+
+static void exp_sums(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts,
+                     float *sums) {
+  for (int64_t r = 0; r < rows; r++) sums[r] = exp_sum(count, x + r * stride, shifts[r], x + r * stride);
+}
+
 static void scale(int64_t count, const float *x, float factor, float *out) {
   for (int64_t j = 0; j < count; j++) out[j] = factor * x[j];
 }
@@ -111,6 +120,8 @@ const attn__kernels attn__kernels_reference = {
     .multiply_in_place = multiply_in_place,
     .row_max = row_max,
     .exp_sum = exp_sum,
+    .row_maxima = row_maxima,
+    .exp_sums = exp_sums,
     .scale = scale,
     .divide = divide,
     .additive = additive,

@@ -9,7 +9,7 @@
 #include "kernels/loops.h"
 #include "kernels/multiply.h"
 
-static float row_max(int64_t count, const float *x) {
+static inline float row_max(int64_t count, const float *x) {
   vec lowest = vec_set(-INFINITY);
   vec even = lowest, odd = lowest;
   int64_t j = 0;
@@ -46,13 +46,21 @@ static inline vec exp_nonpositive(vec x) {
   return vec_mul(vec_mul(p, vec_shift_to_exponent(shifted)), vec_set(0x1p-23f));
 }
 
-static float exp_sum(int64_t count, const float *x, float shift, float *out) {
+static inline float exp_sum(int64_t count, const float *x, float shift, float *out) {
   vec shifts = vec_set(shift), sum = vec_set(0);
   int64_t j = 0;
-  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) {
+  for (; j + 2 * VEC_WIDTH <= count; j += 2 * VEC_WIDTH) { /* two at a time: each waits for itself */
+    vec first = exp_nonpositive(vec_sub(vec_load(x + j), shifts));
+    vec second = exp_nonpositive(vec_sub(vec_load(x + j + VEC_WIDTH), shifts));
+    vec_store(out + j, first);
+    vec_store(out + j + VEC_WIDTH, second);
+    sum = vec_add(vec_add(sum, first), second);
+  }
+  if (j + VEC_WIDTH <= count) {
     vec e = exp_nonpositive(vec_sub(vec_load(x + j), shifts));
     vec_store(out + j, e);
     sum = vec_add(sum, e);
+    j += VEC_WIDTH;
   }
   if (j < count) {
     vec e = exp_nonpositive(vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts));
@@ -60,6 +68,15 @@ static float exp_sum(int64_t count, const float *x, float shift, float *out) {
     sum = vec_add(sum, e);
   }
   return vec_sum(sum);
+}
+
+static void row_maxima(int64_t rows, int64_t count, const float *x, int64_t stride, float *maxima) {
+  for (int64_t r = 0; r < rows; r++) maxima[r] = row_max(count, x + r * stride);
+}
+
+static void exp_sums(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts,
+                     float *sums) {
+  for (int64_t r = 0; r < rows; r++) sums[r] = exp_sum(count, x + r * stride, shifts[r], x + r * stride);
 }
 
 static void scale(int64_t count, const float *x, float factor, float *out) {
@@ -189,6 +206,8 @@ const attn__kernels TABLE(ATTN_SIMD_ISA) = {
     .multiply_in_place = multiply_in_place,
     .row_max = row_max,
     .exp_sum = exp_sum,
+    .row_maxima = row_maxima,
+    .exp_sums = exp_sums,
     .scale = scale,
     .divide = divide,
     .additive = additive,
