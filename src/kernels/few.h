@@ -1,9 +1,9 @@
 /* few.h - products of few rows, whose right operand is read from memory once, where it stands.
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * For simd.c. Some rows of b at a time meet every row of a; all but the first find them in the first-level
- * cache. The rows of b are read as several streams, a row of each at a time: a core that reads one stream
- * waits for most of its lines, and more so where pages are small.
+ * For simd.c. b is a tile that fits into a cache: rows of a after the first few find it there. The rows of b
+ * are read as several streams, a row of each at a time: a core that reads one stream waits for most of its
+ * lines, and more so where pages are small.
  */
 #ifndef ATTN_FEW_H
 #define ATTN_FEW_H
@@ -11,102 +11,107 @@
 #include "kernels/multiply.h"
 
 enum {
-  FEW_DOT_ROWS = 2, /* rows of a whose dot products are made together */
-  FEW_DOT_COLS = 4, /* and rows of b, one of each stream: 8 sums */
-  FEW_ROWS = 8,     /* of a, at most */
-  FEW_PART = 128,   /* columns of b that are gone through together */
-  FEW_MIX = 8,      /* rows of b, one of each stream, that are added up before the sum goes to c */
+  FEW_ROWS = 8,   /* of a, at most */
+  FEW_LANES = 4,  /* rows of a whose dot products are made together, and streams, at most */
+  FEW_PART = 128, /* columns of b that are gone through together */
+  FEW_MIX = 8,    /* rows of b, one of each stream, that are added up before the sum goes to c */
 };
 
-/* c = a b^T for rows [row, row + rows) of a and row col of each stream of b. */
-static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, int64_t row, int64_t col,
-                                   int64_t stream) {
-  vec sums[FEW_DOT_ROWS][FEW_DOT_COLS];
+/* How many rows apart so many streams of rows begin: an odd number, as streams that are a power of 2 of bytes
+ * apart share the same few places of a cache. 0 if there are fewer rows than streams. */
+static inline int64_t few_stream(int64_t rows, int64_t streams) {
+  const int64_t stream = rows / streams;
+  return stream > 0 && stream % 2 == 0 ? stream - 1 : stream;
+}
+
+/* c = a b^T for rows [row, row + rows) of a and row col of each of streams of b. */
+static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, const int streams, int64_t row,
+                                   int64_t col, int64_t stream) {
+  vec sums[FEW_LANES][FEW_LANES], right[FEW_LANES];
   const int64_t stride_a = p->stride_a, stride_b = stream * p->b.stride, inner = p->inner;
   const float *a = p->a + row * stride_a, *b = p->b.data + col * p->b.stride;
+  const vec zero = vec_set(0);
   UNROLLED for (int r = 0; r < rows; r++) {
-    UNROLLED for (int j = 0; j < FEW_DOT_COLS; j++) sums[r][j] = vec_set(0);
+    UNROLLED for (int j = 0; j < FEW_LANES; j++) sums[r][j] = zero;
   }
   int64_t k = 0;
   for (; k + VEC_WIDTH <= inner; k += VEC_WIDTH) {
+    UNROLLED for (int j = 0; j < streams; j++) right[j] = vec_load(b + j * stride_b + k);
     UNROLLED for (int r = 0; r < rows; r++) {
       const vec left = vec_load(a + r * stride_a + k);
-      UNROLLED for (int j = 0; j < FEW_DOT_COLS; j++) sums[r][j] =
-          vec_fma(left, vec_load(b + j * stride_b + k), sums[r][j]);
+      UNROLLED for (int j = 0; j < streams; j++) sums[r][j] = vec_fma(left, right[j], sums[r][j]);
     }
   }
   if (k < inner) {
-    const vec zero = vec_set(0);
+    UNROLLED for (int j = 0; j < streams; j++) right[j] =
+        vec_load_part(b + j * stride_b + k, inner - k, zero);
     UNROLLED for (int r = 0; r < rows; r++) {
       const vec left = vec_load_part(a + r * stride_a + k, inner - k, zero);
-      UNROLLED for (int j = 0; j < FEW_DOT_COLS; j++) sums[r][j] =
-          vec_fma(left, vec_load_part(b + j * stride_b + k, inner - k, zero), sums[r][j]);
+      UNROLLED for (int j = 0; j < streams; j++) sums[r][j] = vec_fma(left, right[j], sums[r][j]);
     }
   }
   UNROLLED for (int r = 0; r < rows; r++) {
-    float dots[FEW_DOT_COLS], *c = p->c + (row + r) * p->stride_c + col;
+    float dots[FEW_LANES], *c = p->c + (row + r) * p->stride_c + col;
     vec_store_sums(dots, sums[r]);
-    UNROLLED for (int j = 0; j < FEW_DOT_COLS; j++) c[j * stream] = dots[j];
+    UNROLLED for (int j = 0; j < streams; j++) c[j * stream] = dots[j];
   }
 }
 
-/* The dot product of a row of a and a row of b. */
-static float few_dot(const attn__product *p, int64_t row, int64_t col) {
-  const float *a = p->a + row * p->stride_a, *b = p->b.data + col * p->b.stride;
-  vec sum = vec_set(0);
-  int64_t k = 0;
-  for (; k + VEC_WIDTH <= p->inner; k += VEC_WIDTH) sum = vec_fma(vec_load(a + k), vec_load(b + k), sum);
-  if (k < p->inner) {
-    const int64_t count = p->inner - k;
-    sum = vec_fma(vec_load_part(a + k, count, vec_set(0)), vec_load_part(b + k, count, vec_set(0)), sum);
-  }
-  return vec_sum(sum);
+/* c = a b^T for rows [row, row + rows) of a. */
+static ALWAYS_INLINE void few_rows(const attn__product *p, const int rows, const int streams, int64_t row) {
+  int64_t first = 0, stream;
+  for (; (stream = few_stream(p->cols - first, streams)) > 0; first += stream * streams)
+    for (int64_t col = first; col < first + stream; col++) few_dots(p, rows, streams, row, col, stream);
+  for (int64_t col = first; col < p->cols; col++) few_dots(p, rows, 1, row, col, 0);
 }
 
 static void multiply_transposed(const attn__product *p) {
-  const int64_t stream = p->cols / FEW_DOT_COLS;
-  for (int64_t col = 0; col < stream; col++) {
-    int64_t row = 0;
-    for (; row + FEW_DOT_ROWS <= p->rows; row += FEW_DOT_ROWS) few_dots(p, FEW_DOT_ROWS, row, col, stream);
-    if (row < p->rows) few_dots(p, 1, row, col, stream);
-  }
-  for (int64_t col = stream * FEW_DOT_COLS; col < p->cols; col++)
-    for (int64_t row = 0; row < p->rows; row++) p->c[row * p->stride_c + col] = few_dot(p, row, col);
+  int64_t row = 0;
+  for (; row + 4 <= p->rows; row += 4) few_rows(p, 4, 3, row); /* 12 sums, 3 vectors of b, one of a */
+  for (; row + 2 <= p->rows; row += 2) few_rows(p, 2, 4, row);
+  if (row < p->rows) few_rows(p, 1, 4, row);
+}
+
+/* c + left . right, both of count vectors, in two chains of sums, the second from c on: one would be waited for. */
+static ALWAYS_INLINE vec few_added(const int count, const vec *left, const vec *right, vec c) {
+  vec sum = vec_mul(left[0], right[0]);
+  UNROLLED for (int i = 1; i < count / 2; i++) sum = vec_fma(left[i], right[i], sum);
+  UNROLLED for (int i = count > 1 ? count / 2 : 1; i < count; i++) c = vec_fma(left[i], right[i], c);
+  return vec_add(c, sum);
 }
 
 /* A row of c += the numbers of a row of a times rows of b: number k of each of count streams. */
 static ALWAYS_INLINE void few_mix(const attn__product *p, const int count, int64_t row, int64_t k,
                                   int64_t stream) {
-  vec left[FEW_MIX];
+  vec left[FEW_MIX], right[FEW_MIX];
   const int64_t stride_b = stream * p->b.stride, cols = p->cols;
   const float *a = p->a + row * p->stride_a + k, *b = p->b.data + k * p->b.stride;
   float *c = p->c + row * p->stride_c;
   UNROLLED for (int i = 0; i < count; i++) left[i] = vec_set(a[i * stream]);
   int64_t col = 0;
   for (; col + VEC_WIDTH <= cols; col += VEC_WIDTH) {
-    vec sum = vec_mul(left[0], vec_load(b + col));
-    UNROLLED for (int i = 1; i < count; i++) sum = vec_fma(left[i], vec_load(b + i * stride_b + col), sum);
-    vec_store(c + col, vec_add(vec_load(c + col), sum));
+    UNROLLED for (int i = 0; i < count; i++) right[i] = vec_load(b + i * stride_b + col);
+    vec_store(c + col, few_added(count, left, right, vec_load(c + col)));
   }
   if (col == cols) return;
   const vec zero = vec_set(0);
-  vec sum = zero;
-  UNROLLED for (int i = 0; i < count; i++) sum =
-      vec_fma(left[i], vec_load_part(b + i * stride_b + col, cols - col, zero), sum);
-  vec_store_part(c + col, cols - col, vec_add(vec_load_part(c + col, cols - col, zero), sum));
+  UNROLLED for (int i = 0; i < count; i++) right[i] =
+      vec_load_part(b + i * stride_b + col, cols - col, zero);
+  vec_store_part(c + col, cols - col,
+                 few_added(count, left, right, vec_load_part(c + col, cols - col, zero)));
 }
 
 /* part = a b for up to FEW_PART columns. */
 static void few_part(const attn__product *p, float *part) {
   attn__product to_part = *p;
-  const int64_t stream = p->inner / FEW_MIX;
   to_part.c = part;
   to_part.stride_c = FEW_PART;
   for (int64_t n = 0; n < p->rows * FEW_PART; n++) part[n] = 0;
-  for (int64_t k = 0; k < stream; k++) {
-    for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, FEW_MIX, row, k, stream);
-  }
-  for (int64_t k = stream * FEW_MIX; k < p->inner; k++)
+  int64_t first = 0, stream;
+  for (; (stream = few_stream(p->inner - first, FEW_MIX)) > 0; first += stream * FEW_MIX)
+    for (int64_t k = first; k < first + stream; k++)
+      for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, FEW_MIX, row, k, stream);
+  for (int64_t k = first; k < p->inner; k++)
     for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, 1, row, k, 0);
 }
 
