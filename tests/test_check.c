@@ -195,6 +195,64 @@ static void test_empty_arrays_need_no_pointer(void **state) {
   assert_true(attn__check_array(&check, &array, &out));
 }
 
+/* Marks the elements of an array, a bit for each array. */
+static void mark(const attn__array *array, const attn__strides *strides, const float *base,
+                 unsigned char *marks, unsigned char bit) {
+  const int64_t first = (const float *)array->data - base;
+  for (int64_t b = 0; b < array->batch; b++)
+    for (int64_t h = 0; h < array->heads; h++)
+      for (int64_t r = 0; r < array->rows; r++)
+        for (int64_t d = 0; d < array->width; d++)
+          marks[first + b * strides->batch + h * strides->head + r * strides->row + d] |= bit;
+}
+
+/* An output and another array somewhere near it: refused if both are dense and share an element, never if they
+ * share none. */
+static void test_apart(void **state) {
+  (void)state;
+  enum { FLOATS = 1200, CENTRE = 600 };
+  static float floats[FLOATS];
+  random_source source = random_seeded(support_seed());
+  const int64_t rounds = support_rounds(3000);
+  int refused = 0, dense_rounds = 0;
+  for (int64_t round = 0; round < rounds; round++) {
+    unsigned char marks[FLOATS] = {0};
+    const int dense = random_between(&source, 0, 1) == 0;
+    const int64_t given[2][3] = {{60, 12, 5}, {45, 15, 4}};
+    attn__array arrays[2];
+    attn__strides strides[2];
+    attn__span spans[2];
+    int32_t count = 0;
+    for (int n = 0; n < 2; n++) {
+      float *data = floats + CENTRE + random_between(&source, -70, 70);
+      arrays[n] = (attn__array){n ? "query" : "output",        data,
+                                dense ? NULL : given[n],       random_between(&source, 1, 3),
+                                random_between(&source, 1, 3), random_between(&source, 1, 2),
+                                random_between(&source, 1, 4), n == 0};
+      assert_true(attn__check_array(&check, &arrays[n], &strides[n]));
+      count = attn__check_span(spans, count, &arrays[n], &strides[n]);
+      mark(&arrays[n], &strides[n], floats, marks, (unsigned char)(1 << n));
+    }
+    assert_int_equal(count, 2);
+    const int32_t apart = attn__check_apart(&check, spans, count), share = memchr(marks, 3, FLOATS) != NULL;
+    if (!apart) assert_true(share);
+    if (dense) assert_int_equal(apart, !share);
+    refused += !apart;
+    dense_rounds += dense;
+  }
+  assert_true(refused > 0 && dense_rounds > 0);
+}
+
+static void test_nothing_has_no_span(void **state) {
+  (void)state;
+  attn__array array = {"value", sentence, NULL, 3, 0, 2, 4, 0};
+  attn__strides strides = {0, 0, 0};
+  attn__span spans[1];
+  assert_int_equal(attn__check_span(spans, 0, &array, &strides), 0);
+  array = (attn__array){"value", NULL, NULL, 3, 1, 2, 4, 0};
+  assert_int_equal(attn__check_span(spans, 0, &array, &strides), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_struct_sizes),
@@ -202,6 +260,8 @@ int main(void) {
       cmocka_unit_test(test_scales),
       cmocka_unit_test(test_long_sentences_are_cut),
       cmocka_unit_test(test_no_overlap_is_accepted),
+      cmocka_unit_test(test_apart),
+      cmocka_unit_test(test_nothing_has_no_span),
       cmocka_unit_test(test_nested_strides_are_accepted),
       cmocka_unit_test(test_dense_strides),
       cmocka_unit_test(test_strides_of_single_axes_do_not_matter),
