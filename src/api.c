@@ -230,7 +230,9 @@ int32_t attn_self(attn_context *context, const attn_self_args *args) {
   if (status != ATTN_OK) return status;
   attn__self_problem self;
   layer_plan plan;
-  if (!plan_layer(context, args, &self, &plan)) return end(context, ATTN_ERROR_ARGUMENT);
+  if (!plan_layer(context, args, &self, &plan) ||
+      !attn__resolve_self_apart(&(attn__check){context->error}, &self))
+    return end(context, ATTN_ERROR_ARGUMENT);
   const attn__self_layout *layout = &plan.scratch;
   if (layout->bytes == 0) return end(context, ATTN_OK);
   char *scratch = take_scratch(context, (uint64_t)layout->bytes);
@@ -307,6 +309,19 @@ static int32_t resolve_row_stride(const attn__check *check, const char *name, co
   return 1;
 }
 
+/* Neither output overlaps the input or the other one; but the output may be the input. */
+static int32_t softmax_apart(const attn__check *check, const attn_softmax_args *args) {
+  const attn__array input = {"input", args->input, NULL, 1, 1, args->rows, args->cols, 0};
+  const attn__array output = {"output", args->output, NULL, 1, 1, args->rows, args->cols, 1};
+  const attn__array lse = {"lse", args->lse, NULL, 1, 1, args->rows, 1, 1};
+  attn__span spans[3];
+  int32_t count = attn__check_span(spans, 0, &output, &(attn__strides){0, 0, args->output_stride});
+  count = attn__check_span(spans, count, &lse, &(attn__strides){0, 0, 1});
+  if (args->input != args->output)
+    count = attn__check_span(spans, count, &input, &(attn__strides){0, 0, args->input_stride});
+  return attn__check_apart(check, spans, count);
+}
+
 static int32_t resolve_softmax(const attn__check *check, const attn_softmax_args *given,
                                attn__softmax_problem *problem) {
   attn_softmax_args args = {0};
@@ -329,6 +344,7 @@ static int32_t resolve_softmax(const attn__check *check, const attn_softmax_args
                             "output_stride: expected that of the input, which is the same array: %" PRId64
                             ", got %" PRId64,
                             args.input_stride, args.output_stride);
+  if (!softmax_apart(check, &args)) return 0;
   *problem = (attn__softmax_problem){args.rows,
                                      args.cols,
                                      args.input,
@@ -398,6 +414,36 @@ static int32_t resolve_parts(const attn__check *check, const attn__array *shape,
   return 1;
 }
 
+/* 1 if an output is the same array as one of the parts, of the same shape. */
+static int32_t same_array(const attn__array *output, const attn__strides *strides, const attn__array *part,
+                          const attn__strides *part_strides) {
+  return output->data == part->data && (output->batch < 2 || strides->batch == part_strides->batch) &&
+         (output->heads < 2 || strides->head == part_strides->head) &&
+         (output->rows < 2 || strides->row == part_strides->row);
+}
+
+/* Neither output overlaps a part or the other output; but each may be one of the parts. */
+static int32_t merge_apart(const attn__check *check, const attn__merge_problem *problem,
+                           const attn__array *output, const attn__array *lse) {
+  attn__array part_output = *output, part_lse = *lse;
+  part_output.name = "outputs";
+  part_lse.name = "lses";
+  part_output.is_output = part_lse.is_output = 0;
+  for (int64_t part = 0; part < problem->parts; part++) {
+    attn__span spans[4];
+    int32_t count = attn__check_span(spans, 0, output, &problem->output.strides);
+    count = attn__check_span(spans, count, lse, &problem->lse.strides);
+    part_output.data = problem->outputs[part];
+    part_lse.data = problem->lses[part];
+    if (!same_array(output, &problem->output.strides, &part_output, &problem->outputs_strides))
+      count = attn__check_span(spans, count, &part_output, &problem->outputs_strides);
+    if (!same_array(lse, &problem->lse.strides, &part_lse, &problem->lses_strides))
+      count = attn__check_span(spans, count, &part_lse, &problem->lses_strides);
+    if (!attn__check_apart(check, spans, count)) return 0;
+  }
+  return 1;
+}
+
 static int32_t resolve_merge(const attn__check *check, const attn_merge_args *given,
                              attn__merge_problem *problem) {
   attn_merge_args args = {0};
@@ -426,7 +472,8 @@ static int32_t resolve_merge(const attn__check *check, const attn_merge_args *gi
   return resolve_parts(check, &outputs, args.outputs, args.parts, &problem->outputs_strides) &&
          resolve_parts(check, &lses, args.lses, args.parts, &problem->lses_strides) &&
          attn__check_array(check, &output, &problem->output.strides) &&
-         (!args.lse || attn__check_array(check, &lse, &problem->lse.strides));
+         (!args.lse || attn__check_array(check, &lse, &problem->lse.strides)) &&
+         merge_apart(check, problem, &output, &lse);
 }
 
 int32_t attn_merge(attn_context *context, const attn_merge_args *args) {

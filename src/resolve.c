@@ -8,7 +8,10 @@
 
 #include "base.h"
 
-enum { LARGEST_DIM = 1 << 16 }; /* scratch grows with it */
+enum {
+  LARGEST_DIM = 1 << 16, /* scratch grows with it */
+  MOST_ARRAYS = 9        /* that are looked at for overlaps */
+};
 
 /* What must be aligned: all that is not read byte by byte. */
 static const attn__pointer args_pointers[] = {
@@ -462,6 +465,16 @@ int32_t attn__resolve_self(const attn__check *check, const attn_self_args *given
          resolve_rows(check, &args, self);
 }
 
+/* 1 if none of so many arrays that is an output surely overlaps another one. */
+static int32_t arrays_apart(const attn__check *check, const attn__array *arrays,
+                            const attn__strides *const *strides, size_t count) {
+  attn__span spans[MOST_ARRAYS];
+  int32_t spans_count = 0;
+  for (size_t i = 0; i < count; i++)
+    spans_count = attn__check_span(spans, spans_count, &arrays[i], strides[i]);
+  return attn__check_apart(check, spans, spans_count);
+}
+
 /* Rows of packed sequences may lie between others, so these arrays are left out. */
 int32_t attn__resolve_apart(const attn__check *check, const attn__problem *problem) {
   const int64_t b = problem->batch, h = problem->heads_q, n = problem->len_q, m = problem->len_k;
@@ -480,9 +493,22 @@ int32_t attn__resolve_apart(const attn__check *check, const attn__problem *probl
       &problem->output.strides, &problem->weights.strides,  &problem->lse.strides,
       &problem->scores.strides, &problem->query.strides,    &problem->key.strides,
       &problem->value.strides,  &problem->residual.strides, &problem->centers.strides};
-  attn__span spans[sizeof arrays / sizeof *arrays];
-  int32_t count = 0;
-  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-    count = attn__check_span(spans, count, &arrays[i], strides[i]);
-  return attn__check_apart(check, spans, count);
+  return arrays_apart(check, arrays, strides, sizeof arrays / sizeof *arrays);
+}
+
+int32_t attn__resolve_self_apart(const attn__check *check, const attn__self_problem *self) {
+  const attn__problem *attention = &self->attention;
+  const int64_t b = attention->batch, h = attention->heads_q, n = attention->len_q;
+  const attn__array arrays[] = {{"output", self->output.data, NULL, b, 1, n, self->dim_output, 1},
+                                {"weights", attention->weights.data, NULL, b, h, n, n, 1},
+                                {"lse", attention->lse.data, NULL, b, h, n, 1, 1},
+                                {"scores", attention->scores.data, NULL, b, h, n, n, 1},
+                                {"x", self->x.data, NULL, b, 1, n, self->dim_model, 0},
+                                {"residual", self->residual.data, NULL, b, 1, n, self->dim_output, 0},
+                                {"centers", attention->centers.data, NULL, b, h, n, 1, 0}};
+  const attn__strides *strides[] = {&self->output.strides,      &attention->weights.strides,
+                                    &attention->lse.strides,    &attention->scores.strides,
+                                    &self->x.strides,           &self->residual.strides,
+                                    &attention->centers.strides};
+  return arrays_apart(check, arrays, strides, sizeof arrays / sizeof *arrays);
 }

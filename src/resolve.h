@@ -18,4 +18,7 @@ int32_t attn__resolve_apart(const attn__check *check, const attn__problem *probl
 /* As attn__resolve_args for a self-attention layer. */
 int32_t attn__resolve_self(const attn__check *check, const attn_self_args *given, attn__self_problem *self);
 
+/* As attn__resolve_apart for a self-attention layer; its weights and biases are not looked at. */
+int32_t attn__resolve_self_apart(const attn__check *check, const attn__self_problem *self);
+
 #endif

@@ -274,6 +274,93 @@ static void test_overlaps(void **state) {
   guarded_free(&forbidden);
 }
 
+/* One array laid over another one, from its first element to its last; same is allowed where it may be. */
+typedef struct overlap {
+  size_t output, other; /* the fields */
+  int64_t count, other_count;
+  int may_be_same;
+} overlap;
+
+static void try_overlap(const overlap *pair, void *args, int32_t (*call)(const void *args)) {
+  float *other, *before;
+  memcpy(&other, (char *)args + pair->other, sizeof other);
+  memcpy(&before, (char *)args + pair->output, sizeof before);
+  for (int64_t shift = 1 - pair->count; shift < pair->other_count; shift++) {
+    float *there = other + shift;
+    if (shift == 0 && pair->may_be_same) continue;
+    memcpy((char *)args + pair->output, &there, sizeof there);
+    hostile_calls++;
+    assert_int_equal(call(args), ATTN_ERROR_ARGUMENT);
+    if (!strstr(attn_last_error(context), "overlaps")) fail_msg("%s", attn_last_error(context));
+  }
+  memcpy((char *)args + pair->output, &before, sizeof before);
+}
+
+static void test_overlaps_of_layers(void **state) {
+  (void)state;
+  guarded forbidden = guarded_forbidden(FORBIDDEN);
+  float *const there = forbidden.data;
+  attn_args attention = {
+      .size = sizeof attention, .batch = 2, .heads_q = 2, .len_q = 3, .len_k = 3, .dim = 4};
+  attention.lse = there + 1000;
+  attention.residual = there + 2000;
+  attn_self_args args = {.size = sizeof args, .attention = &attention, .dim_model = 5, .dim_output = 7};
+  args.x = there + 3000;
+  args.output = there + 4000;
+  args.weight_qkv = there + 5000;
+  args.weight_o = there + 6000;
+  const overlap x = {offsetof(attn_self_args, output), offsetof(attn_self_args, x), 42, 30, 0};
+  try_overlap(&x, &args, call_self);
+  attention.lse = args.output + 41;
+  assert_refused(attn_self(context, &args), "output");
+  attention.lse = args.output + 42;
+  attention.residual = args.output - 41;
+  assert_refused(attn_self(context, &args), "output");
+  guarded_free(&forbidden);
+}
+
+static void test_overlaps_of_softmax(void **state) {
+  (void)state;
+  guarded forbidden = guarded_forbidden(FORBIDDEN);
+  attn_softmax_args args = {.size = sizeof args, .rows = 3, .cols = 4};
+  args.input = forbidden.data + 1000;
+  args.output = forbidden.data + 2000;
+  args.lse = forbidden.data + 3000;
+  const overlap pairs[] = {
+      {offsetof(attn_softmax_args, output), offsetof(attn_softmax_args, input), 12, 12, 1},
+      {offsetof(attn_softmax_args, output), offsetof(attn_softmax_args, lse), 12, 3, 0},
+      {offsetof(attn_softmax_args, lse), offsetof(attn_softmax_args, input), 3, 12, 0}};
+  for (size_t n = 0; n < COUNT_OF(pairs); n++) try_overlap(&pairs[n], &args, call_softmax);
+  guarded_free(&forbidden);
+}
+
+static void test_overlaps_of_merge(void **state) {
+  (void)state;
+  guarded forbidden = guarded_forbidden(FORBIDDEN);
+  float *const there = forbidden.data;
+  const float *outputs[2] = {there, there + 1000}, *lses[2] = {there + 2000, there + 3000};
+  const int64_t other_strides[3] = {60, 20, 4};
+  attn_merge_args args = {.size = sizeof args, .parts = 2, .batch = 1, .heads = 2, .len_q = 3, .dim_v = 4};
+  args.outputs = outputs;
+  args.lses = lses;
+  args.lse = there + 4000;
+  for (int64_t shift = -23; shift < 24; shift++) {
+    if (shift == 0) continue;
+    args.output = there + 1000 + shift;
+    assert_refused(attn_merge(context, &args), "output");
+  }
+  args.output = there + 1000;
+  args.output_strides = other_strides;
+  assert_refused(attn_merge(context, &args), "output");
+  args.output_strides = NULL;
+  args.output = there + 5000;
+  args.lse = there + 3001;
+  assert_refused(attn_merge(context, &args), "lse");
+  args.lse = there + 5023;
+  assert_refused(attn_merge(context, &args), "output");
+  guarded_free(&forbidden);
+}
+
 /* ---- struct sizes */
 
 /* Memory that ends where the struct does, so that nothing behind it can be read or written. */
@@ -403,11 +490,19 @@ static void test_sizes_of_results(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_strides),           cmocka_unit_test(test_dense_scores_too_large),
-      cmocka_unit_test(test_very_many_entries), cmocka_unit_test(test_too_many_rows_of_nothing),
-      cmocka_unit_test(test_alignments),        cmocka_unit_test(test_alignment_of_parts),
-      cmocka_unit_test(test_overlaps),          cmocka_unit_test(test_sizes),
-      cmocka_unit_test(test_sizes_of_options),  cmocka_unit_test(test_sizes_of_results),
+      cmocka_unit_test(test_strides),
+      cmocka_unit_test(test_dense_scores_too_large),
+      cmocka_unit_test(test_very_many_entries),
+      cmocka_unit_test(test_too_many_rows_of_nothing),
+      cmocka_unit_test(test_alignments),
+      cmocka_unit_test(test_alignment_of_parts),
+      cmocka_unit_test(test_overlaps),
+      cmocka_unit_test(test_overlaps_of_layers),
+      cmocka_unit_test(test_overlaps_of_softmax),
+      cmocka_unit_test(test_overlaps_of_merge),
+      cmocka_unit_test(test_sizes),
+      cmocka_unit_test(test_sizes_of_options),
+      cmocka_unit_test(test_sizes_of_results),
   };
   return cmocka_run_group_tests(tests, open_context, close_context);
 }
