@@ -73,7 +73,8 @@ static void test_name(void **state) {
   memset(name, 'x', sizeof name);
   attn__cpu_name(name);
   assert_non_null(memchr(name, '\0', sizeof name));
-  if (name[0] && cpuinfo_line("model name", line, sizeof line)) assert_non_null(strstr(line, name));
+  if (!cpuinfo_line("model name", line, sizeof line)) skip();
+  assert_non_null(strstr(line, name[0] ? name : "unknown"));
 }
 
 static void test_count_follows_the_affinity(void **state) {

@@ -172,11 +172,34 @@ static void test_empty_problems(void **state) {
   }
 }
 
-/* What the header promises: a bounded scratch for any length. */
+/* Where a window is small, so are tiles: rows see together what each of them does and as many keys more. */
+static void test_small_windows_have_small_tiles(void **state) {
+  (void)state;
+  attn__problem problem = {.batch = 1,
+                           .heads_q = 1,
+                           .heads_kv = 1,
+                           .group = 1,
+                           .len_q = 5000,
+                           .len_k = 5000,
+                           .dim = 64,
+                           .dim_v = 64,
+                           .causal = 1,
+                           .window_left = 100,
+                           .window_right = ATTN__UNBOUNDED,
+                           .window_dilation = 1};
+  for (size_t n = 0; n < COUNT_OF(engines); n++) {
+    assert_true(attn__plan_make(&problem, &engines[n], 1).tile_q <= 32);
+    attn__problem wide = problem;
+    wide.window_left = 2000;
+    assert_true(attn__plan_make(&wide, &engines[n], 1).tile_q > 32);
+  }
+}
+
+/* What the header promises: a bounded scratch for any length. Large heads have small tiles. */
 static void test_scratch_of_common_heads_is_small(void **state) {
   (void)state;
   const int64_t lengths[] = {1, 63, 64, 65, 1000, 8192, (int64_t)1 << 40};
-  for (int64_t dim = 1; dim <= 128; dim++)
+  for (int64_t dim = 1; dim <= 2048; dim += dim < 128 ? 1 : 384)
     for (size_t q = 0; q < COUNT_OF(lengths); q++)
       for (size_t k = 0; k < COUNT_OF(lengths); k++)
         for (int64_t group = 1; group <= 64; group *= 8) {
@@ -198,6 +221,7 @@ int main(void) {
       cmocka_unit_test_teardown(test_random_plans, support_print_seed),
       cmocka_unit_test_teardown(test_tiles_depend_on_the_shape_of_a_head_group, support_print_seed),
       cmocka_unit_test(test_empty_problems),
+      cmocka_unit_test(test_small_windows_have_small_tiles),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,8 +225,24 @@ static void test_numbers_of_threads(void **state) {
   for (int n = 0; n < 3; n++) attn_destroy(others[n]);
 }
 
+/* Of nothing there are no rows that could overlap. */
+static void test_an_empty_batch_may_have_any_strides(void **state) {
+  (void)state;
+  static const float weights[48];
+  static const int64_t strides[2] = {0, 0};
+  const attn_args attention = {.size = sizeof attention, .heads_q = 1, .len_q = 3, .len_k = 3, .dim = 4};
+  const attn_self_args args = {.size = sizeof args,
+                               .attention = &attention,
+                               .dim_model = 4,
+                               .weight_qkv = weights,
+                               .x_strides = strides,
+                               .output_strides = strides};
+  if (attn_self(context, &args) != ATTN_OK) fail_msg("%s", attn_last_error(context));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_an_empty_batch_may_have_any_strides),
       cmocka_unit_test(test_projections),
       cmocka_unit_test(test_sizes),
       cmocka_unit_test(test_layouts),

@@ -282,7 +282,7 @@ typedef struct attn_self_args {
   const float *x;     /* (B, N, E) */
   const int64_t *x_strides;      /* batch, row; NULL: dense */
   float *output;                 /* (B, N, dim_output) */
-  const int64_t *output_strides; /* batch, row; NULL: dense */
+  const int64_t *output_strides; /* batch, row (at least dim_output); NULL: dense */
   /* Weights as PyTorch stores them, (out features, in features), dense: either packed, query above key above
      value, or one by one. */
   const float *weight_qkv; /* (Hq D + Hkv D + Hkv Dv, E) */
