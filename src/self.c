@@ -138,6 +138,15 @@ void attn__self_project(attn_context *context, attn__self_problem *problem, cons
   attention->output = (attn__output){heads, head_strides(problem, attention->heads_q, attention->dim_v)};
 }
 
+enum { FLOATS_PER_STRAND = 1 << 14 }; /* of output, at least: less is done before another thread wakes up */
+
+/* Rows of the output to finish, shared out evenly between strands. */
+typedef struct finishing {
+  const attn__self_problem *problem;
+  const float *heads; /* (batch, len_q, width) */
+  int64_t strands;
+} finishing;
+
 static void finish_row(const attn__self_problem *problem, const float *heads, int64_t b, int64_t i) {
   float *output = attn__output_row(&problem->output, b, 0, i);
   if (i >= attn__sequence_of(&problem->attention, b).len_q) { /* there is no such row */
@@ -148,6 +157,14 @@ static void finish_row(const attn__self_problem *problem, const float *heads, in
   if (!problem->norm.active) return;
   const float *residual = problem->residual.data ? attn__input_row(&problem->residual, b, 0, i) : NULL;
   attn__norm_row(&problem->norm, problem->dim_output, residual, output);
+}
+
+static void finish_strand(void *argument, int64_t index) {
+  const finishing *job = argument;
+  const int64_t len = job->problem->attention.len_q, all = job->problem->attention.batch * len;
+  const int64_t rows = attn__divide_up(all, job->strands), end = attn__min((index + 1) * rows, all);
+  for (int64_t row = index * rows; row < end; row++)
+    finish_row(job->problem, job->heads + row * width_heads(job->problem), row / len, row % len);
 }
 
 void attn__self_finish(attn_context *context, const attn__self_problem *problem,
@@ -165,6 +182,9 @@ void attn__self_finish(attn_context *context, const attn__self_problem *problem,
                                 .y = problem->output};
     attn__linear_run(context, &layer, scratch + layout->strands);
   }
-  for (int64_t b = 0; b < problem->attention.batch; b++)
-    for (int64_t i = 0; i < len; i++) finish_row(problem, heads + (b * len + i) * width, b, i);
+  const double wanted =
+      (double)problem->attention.batch * (double)len * (double)problem->dim_output / FLOATS_PER_STRAND;
+  finishing job = {.problem = problem, .heads = heads, .strands = context->options.threads};
+  if (wanted < (double)job.strands) job.strands = attn__max((int64_t)wanted, 1);
+  attn__context_run(context, job.strands, finish_strand, &job);
 }

@@ -195,6 +195,16 @@ static void test_small_windows_have_small_tiles(void **state) {
   }
 }
 
+/* Threads that cannot pay are not woken. */
+static void test_small_problems_take_one_thread(void **state) {
+  (void)state;
+  attn__problem problem = {.batch = 1, .heads_q = 12, .heads_kv = 12, .group = 1, .dim = 64, .dim_v = 64};
+  problem.len_q = problem.len_k = 16;
+  assert_int_equal(attn__plan_make(&problem, &engines[2], 8).strands, 1);
+  problem.len_q = problem.len_k = 1024;
+  assert_int_equal(attn__plan_make(&problem, &engines[2], 8).strands, 8);
+}
+
 /* What the header promises: a bounded scratch for any length. Large heads have small tiles. */
 static void test_scratch_of_common_heads_is_small(void **state) {
   (void)state;
@@ -222,6 +232,7 @@ int main(void) {
       cmocka_unit_test_teardown(test_tiles_depend_on_the_shape_of_a_head_group, support_print_seed),
       cmocka_unit_test(test_empty_problems),
       cmocka_unit_test(test_small_windows_have_small_tiles),
+      cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
