@@ -65,7 +65,12 @@ bench_peer *peer_open(const char *const *arguments, const char *const *settings,
   return NULL;
 }
 
+void peer_rest(bench_peer *peer) {
+  kill(peer->process, SIGSTOP);
+}
+
 void peer_say(bench_peer *peer, const char *line) {
+  kill(peer->process, SIGCONT);
   char whole[PEER_LINE_SIZE];
   int length = snprintf(whole, sizeof whole, "%s\n", line);
   if (length > 0)

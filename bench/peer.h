@@ -8,8 +8,9 @@
  *     we:  first           call once, and write the output into the file
  *     it:  SECONDS KIB     how long that took, and how much memory grew, -1 if not known
  *     we:  run CALLS
- *     it:  SECONDS         of all of them, after its threads have come to rest
- * Where calls are short, one more comes before those of run, which brings the caches back. */
+ *     it:  SECONDS         of all of them
+ * Where calls are short, one more comes before those of run, which brings the caches back. Between its turns it is
+ * stopped: threads that wait for work in a loop, as ONNX Runtime's do, would take a CPU from whoever is next. */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
@@ -23,7 +24,10 @@ typedef struct bench_peer bench_peer;
  * added to the environment) end in NULL. Returns NULL if it cannot. */
 bench_peer *peer_open(const char *const *arguments, const char *const *settings, int file);
 
-/* peer_say - a line to it, given without the end of line. */
+/* peer_rest - stops it: none of its threads takes time of a CPU until something is said to it. */
+void peer_rest(bench_peer *peer);
+
+/* peer_say - a line to it, given without the end of line; wakes it. */
 void peer_say(bench_peer *peer, const char *line);
 
 /* peer_is_silent - does it neither speak nor end for so many seconds? */

@@ -128,6 +128,7 @@ static int call_first(bench_engine *engine, const engine_setup *setup) {
     return 0;
   }
   peer_hear(engine->peer, line);
+  peer_rest(engine->peer);
   if (sscanf(line, "%lf %" SCNd64, &engine->first_seconds, &engine->rss_growth_kib) == 2) return 1;
   snprintf(skipped, ENGINE_TEXT_SIZE, "%.40s: %.120s", engine->detail, reason_in(line));
   return 0;
@@ -149,6 +150,7 @@ int rivals_time(bench_engine *engine, int64_t calls, double *seconds) {
   snprintf(question, sizeof question, "run %" PRId64, calls);
   peer_say(engine->peer, question);
   peer_hear(engine->peer, line);
+  peer_rest(engine->peer);
   if (sscanf(line, "%lf", seconds) == 1) return BENCH_OK;
   return bench_error(BENCH_LIBRARY, "%s (%s) does not answer: %s", engine_name(engine->kind),
                      engine->detail, line);

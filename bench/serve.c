@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench.h"
 #include "memory.h"
@@ -15,7 +14,7 @@
 #include "peer.h"
 #include "unfused.h"
 
-static const double short_call = 0.01, longest_rest = 0.05; /* seconds */
+static const double short_call = 0.01; /* seconds */
 
 typedef struct server {
   bench_shape shape;
@@ -43,23 +42,6 @@ static double time_calls(server *self, int64_t calls) {
   return bench_seconds() - start;
 }
 
-static double cpu_seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* Waits until our threads no longer spin: whoever is timed next wants the CPUs. */
-static void rest(void) {
-  const struct timespec pause = {0, 1000000};
-  double end = bench_seconds() + longest_rest, before = cpu_seconds(), now;
-  for (; bench_seconds() < end; before = now) {
-    nanosleep(&pause, NULL);
-    now = cpu_seconds();
-    if (now - before < 0.2e-3) return;
-  }
-}
-
 static int answer_first(server *self) {
   int64_t before = memory_reset_peak();
   self->first_seconds = time_calls(self, 1);
@@ -72,9 +54,7 @@ static int answer_first(server *self) {
 
 static void answer_run(server *self, int64_t calls) {
   if (self->first_seconds < short_call) call(self);
-  double seconds = time_calls(self, calls);
-  rest();
-  printf("%.9f\n", seconds);
+  printf("%.9f\n", time_calls(self, calls));
 }
 
 static int answer_all(server *self) {

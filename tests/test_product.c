@@ -154,6 +154,12 @@ static void check_few(const attn__kernels *kernels) {
         assert_int_equal(count_wrong_in_place(kernels, size, (int32_t)(cols % 2), &source), 0);
         assert_int_equal(count_wrong_transposed(kernels, size, &source), 0);
       }
+  for (int64_t cols = 127; cols <= 300; cols += 1 + cols % 43) /* several parts of columns, and many keys */
+    for (int32_t accumulate = 0; accumulate < 2; accumulate++) {
+      const int64_t size[3] = {3, cols, 130};
+      assert_int_equal(count_wrong_in_place(kernels, size, accumulate, &source), 0);
+      assert_int_equal(count_wrong_transposed(kernels, size, &source), 0);
+    }
 }
 
 static void test_few_rows(void **state) {
