@@ -189,11 +189,12 @@ int32_t attn__check_span(attn__span *spans, int32_t count, const attn__array *ar
   axis axes[3] = {
       {array->batch, strides->batch}, {array->heads, strides->head}, {array->rows, strides->row}};
   const int64_t size = sizeof(float);
-  if (!array->data || array->width == 0) return count;
+  /* Of an empty array, no size has been checked. */
+  if (!array->data || array->batch == 0 || array->heads == 0 || array->rows == 0 || array->width == 0)
+    return count;
   attn__span span = {array->name, (int64_t)(intptr_t)array->data, 0, array->is_output, 0};
   span.high = span.low + array->width * size;
   for (int i = 0; i < 3; i++) {
-    if (axes[i].count == 0) return count;
     if (axes[i].count == 1) continue;
     const int64_t far = axes[i].stride * (axes[i].count - 1) * size;
     span.low += attn__min(far, 0);
