@@ -339,24 +339,26 @@ static void test_overlaps_of_merge(void **state) {
   guarded forbidden = guarded_forbidden(FORBIDDEN);
   float *const there = forbidden.data;
   const float *outputs[2] = {there, there + 1000}, *lses[2] = {there + 2000, there + 3000};
-  const int64_t other_strides[3] = {60, 20, 4};
-  attn_merge_args args = {.size = sizeof args, .parts = 2, .batch = 1, .heads = 2, .len_q = 3, .dim_v = 4};
+  const int64_t other_strides[3][3] = {{28, 12, 4}, {24, 13, 4}, {24, 12, 3}};
+  attn_merge_args args = {.size = sizeof args, .parts = 2, .batch = 2, .heads = 2, .len_q = 3, .dim_v = 4};
   args.outputs = outputs;
   args.lses = lses;
   args.lse = there + 4000;
-  for (int64_t shift = -23; shift < 24; shift++) {
+  for (int64_t shift = -47; shift < 48; shift++) {
     if (shift == 0) continue;
     args.output = there + 1000 + shift;
     assert_refused(attn_merge(context, &args), "output");
   }
   args.output = there + 1000;
-  args.output_strides = other_strides;
-  assert_refused(attn_merge(context, &args), "output");
-  args.output_strides = NULL;
+  for (size_t axis = 0; axis < COUNT_OF(other_strides); axis++) { /* the same array but for one stride */
+    args.outputs_strides = other_strides[axis];
+    assert_refused(attn_merge(context, &args), "output");
+  }
+  args.outputs_strides = NULL;
   args.output = there + 5000;
   args.lse = there + 3001;
   assert_refused(attn_merge(context, &args), "lse");
-  args.lse = there + 5023;
+  args.lse = there + 5047;
   assert_refused(attn_merge(context, &args), "output");
   guarded_free(&forbidden);
 }
