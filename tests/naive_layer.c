@@ -33,8 +33,10 @@ static void normalise(const attn_args *args, int64_t count, double *x, double *b
   }
 }
 
-/* Each number on the way may be rounded to a float: its rounding is far below a quarter of the tolerance. */
+/* Each number on the way may be rounded to a float: its rounding is far below a quarter of the tolerance, which
+ * is relative down to the smallest normal float; a norm makes denormals, and their roundings, large again. */
 void naive_finish(const attn_args *args, int64_t count, const float *residual, double *x, double *bound) {
+  for (int64_t d = 0; d < count; d++) bound[d] = fmax(bound[d], 0x1p-126);
   for (int64_t d = 0; d < count && residual; d++) {
     x[d] += (double)residual[d];
     bound[d] += fabs((double)residual[d]) / 4;
