@@ -78,6 +78,7 @@ typedef struct query {
   const float *row;
   double position, middle, sigma; /* sigma is 0 where there is no Gaussian */
   double middle_error;            /* of a predicted middle, in units of the tolerance */
+  int undecided;
 } query;
 
 static double dot(int64_t count, const float *a, const float *b) {
@@ -86,6 +87,8 @@ static double dot(int64_t count, const float *a, const float *b) {
   return sum;
 }
 
+/* The middle's error has two parts: that of the energy, as steep as the sigmoid is there, and its own rounding,
+ * which whole numbers do not have. Windows end at keys where their middle is one. */
 static void predict_middle(query *q) {
   const attn_args *args = q->args;
   double energy = 0, size = 1;
@@ -94,8 +97,12 @@ static void predict_middle(query *q) {
     energy += v * tanh(dot(args->dim, args->predict_matrix + p * args->dim, q->row));
     size += fabs(v);
   }
-  q->middle = (double)q->sequence.len_k / (1 + exp(-energy));
-  q->middle_error = (double)q->sequence.len_k * size / 4; /* no sigmoid is steeper than 1/4 */
+  const double sigmoid = 1 / (1 + exp(-energy)), keys = (double)q->sequence.len_k;
+  const double from_energy = keys * sigmoid * (1 - sigmoid) * size;
+  q->middle = keys * sigmoid;
+  q->middle_error = from_energy + keys / 32;
+  const double gap = fabs(q->middle - nearbyint(q->middle));
+  q->undecided = gap < 2e-6 * (gap > 0 ? q->middle_error : from_energy);
 }
 
 static query query_of(const attn_args *args, int64_t b, int64_t h, int64_t i) {
@@ -279,6 +286,7 @@ static void clear(naive_row *row) {
   for (int64_t j = 0; j < row->len_k; j++) row->weights[j] = 0;
   for (int64_t j = 0; j < row->len_k; j++) row->scores[j] = -INFINITY;
   row->exists = 0;
+  row->undecided = 0;
   row->seen = 0;
   row->largest = 0;
   row->lse = -INFINITY;
@@ -289,6 +297,7 @@ void naive_attention(const attn_args *args, int64_t b, int64_t h, int64_t i, nai
   clear(row);
   if (i >= q.sequence.len_q) return;
   row->exists = 1;
+  row->undecided = q.undecided;
   make_scores(&q, row);
   const int nothing = all_masked(row);
   row->lse = softmax(row->len_k, row->weights, args->sinks ? (double)args->sinks[h] : -INFINITY);

@@ -17,10 +17,11 @@ naive_sequence naive_sequence_of(const attn_args *args, int64_t b);
 /* What attention gives for one query. */
 typedef struct naive_row {
   int64_t len_k, dim_v;
-  int exists;      /* 0: there is no such query, as its sequence is shorter */
-  int64_t seen;    /* how many keys it sees */
-  double *output;  /* dim_v */
-  double *bound;   /* dim_v: the sum of weight * |value|, which rounding errors are measured by */
+  int exists;     /* 0: there is no such query, as its sequence is shorter */
+  int undecided;  /* 1: the edge of a predicted window is so near a key that rounding decides who sees it */
+  int64_t seen;   /* how many keys it sees */
+  double *output; /* dim_v */
+  double *bound;  /* dim_v: the sum of weight * |value|, which rounding errors are measured by */
   double *weights; /* len_k; also the scores on the way */
   double *growth;  /* len_k: by how much the error of a weight may be above that of others; at least 1 */
   double *scores;  /* len_k: of args->scores_stage */
