@@ -40,7 +40,7 @@ static void check_round(random_source *source, attn_context *const contexts[2]) 
 
 static void test_random_calls(void **state) {
   (void)state;
-  const int64_t rounds = support_rounds(150);
+  const int64_t rounds = support_rounds(60);
   attn_context *contexts[2] = {context_with_threads(1), context_with_threads(8)};
   for (int64_t round = 0; round < rounds; round++) {
     random_source source = random_seeded(support_seed() + (uint64_t)round);
