@@ -91,7 +91,7 @@ static double dot(int64_t count, const float *a, const float *b) {
  * which whole numbers do not have. Windows end at keys where their middle is one. */
 static void predict_middle(query *q) {
   const attn_args *args = q->args;
-  double energy = 0, size = 1;
+  double energy = 0, size = 0;
   for (int64_t p = 0; p < args->predict_dim; p++) {
     const double v = (double)args->predict_vector[p];
     energy += v * tanh(dot(args->dim, args->predict_matrix + p * args->dim, q->row));
@@ -100,7 +100,7 @@ static void predict_middle(query *q) {
   const double sigmoid = 1 / (1 + exp(-energy)), keys = (double)q->sequence.len_k;
   const double from_energy = keys * sigmoid * (1 - sigmoid) * size;
   q->middle = keys * sigmoid;
-  q->middle_error = from_energy + keys / 32;
+  q->middle_error = from_energy + q->middle / 32;
   const double gap = fabs(q->middle - nearbyint(q->middle));
   q->undecided = gap < 2e-6 * (gap > 0 ? q->middle_error : from_energy);
 }

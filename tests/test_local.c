@@ -264,13 +264,31 @@ static void test_predicted_ends(void **state) {
   }
 }
 
+/* Predictions leave BLAS when they are done with it: more calls than may be in it at once come through. */
+static void test_predictions_leave_blas(void **state) {
+  (void)state;
+  const attn_options options = {.size = sizeof options, .engine = ATTN_ENGINE_BLAS};
+  attn_context *by_blas;
+  if (attn_create(&by_blas, &options) != ATTN_OK) skip(); /* built without one */
+  for (int call = 0; call < 100; call++) {
+    const case_spec spec = {.batch = 1, .heads_q = 1, .len_q = 9, .len_k = 9, .dim = 4};
+    random_source source = random_seeded(support_seed());
+    attention_case c;
+    case_open(&c, &spec, &source);
+    feature_apply(feature_named("predicted centers"), &c, &source);
+    case_run(&c, by_blas);
+    case_close(&c);
+  }
+  attn_destroy(by_blas);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_window),         cmocka_unit_test(test_windows_over_tiles),
       cmocka_unit_test(test_ends_of_the_integers), cmocka_unit_test(test_nothing_overflows),
       cmocka_unit_test(test_long_steps),           cmocka_unit_test(test_every_center),
       cmocka_unit_test(test_extreme_centers),      cmocka_unit_test(test_local_p_by_hand),
-      cmocka_unit_test(test_predicted_ends),
+      cmocka_unit_test(test_predicted_ends),       cmocka_unit_test(test_predictions_leave_blas),
   };
   const int skipped = support_skip_missing_isa();
   return skipped ? skipped : cmocka_run_group_tests(tests, open_context, close_context);
