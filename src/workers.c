@@ -130,9 +130,9 @@ void attn__workers_run(attn__workers *workers, int64_t count, attn_task task, vo
   workers->job = job;
   workers->next = 0;
   workers->end = count;
+  for (int64_t i = 1; i < count; i++) pthread_cond_signal(&workers->work);
   pthread_mutex_unlock(&workers->mutex);
   atomic_fetch_add_explicit(&workers->jobs, 1, memory_order_relaxed);
-  for (int64_t i = 1; i < count; i++) pthread_cond_signal(&workers->work);
   lock(workers);
   while (workers->next < workers->end) run_next(workers);
   await_idle(workers);
