@@ -13,6 +13,7 @@ enum {
   BLOCK_FLOATS = 65536, /* queries and outputs of a block, at most */
   TASKS_PER_THREAD = 4, /* at least, where there is enough work: what evens out unequal tasks */
   FEW_ROWS = 8,         /* up to so many rows of a head group, long keys are split */
+  EDGE_SLABS = 2,       /* slabs of rows that the edge of the causal rule or of a window is cut into */
   SPLIT_K = 4096,       /* keys of a split, at least */
   MOST_SPLITS = 32,
   FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
@@ -43,6 +44,16 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
   plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
   plan->head_parts = attn__divide_up(problem->group, plan->tile_heads);
+}
+
+/* By fewer rows at the edge of what positions see, fewer products are made that nobody sees. What the caller
+ * wants of every pair is made by the whole tile, and so is what BLAS multiplies: it is slow with few rows. */
+static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+  const int64_t rows = EDGE_SLABS * engine->slab;
+  const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||
+                        problem->predict_matrix || plan->tile_heads > 1 || engine->panel == 0 ||
+                        plan->tile_q <= 2 * rows;
+  plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
 static void choose_splits(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
@@ -145,6 +156,7 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   if (plan.empty) return plan;
   choose_tiles(&plan, problem, engine);
   choose_splits(&plan, problem, engine);
+  choose_edges(&plan, problem, engine);
   choose_blocks(&plan, problem, threads);
   lay_out_scratch(&plan, problem, engine);
   return plan;

@@ -18,6 +18,7 @@ enum {
 typedef struct attn__plan {
   int32_t empty; /* no query sees a key: nothing to multiply, and all below is 0 */
   int64_t tile_q, tile_heads, tile_k;
+  int64_t edge_rows; /* rows of a tile that meet the keys together where some see them and some do not */
   int64_t query_parts, head_parts;
   int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
   int64_t blocks;      /* of a head group */

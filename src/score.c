@@ -222,23 +222,27 @@ static int32_t edit_row(const attn__problem *problem, const attn__kernels *kerne
   return masked;
 }
 
-/* 1 if nothing at all happens to the tile's scores: the common case, decided without looking at rows. */
-static int32_t untouched(const attn__problem *problem, const attn__sequence *sequence,
-                         const attn__score_tile *tile) {
-  if (problem->softcap > 0 || problem->bias || problem->mask || problem->alibi_slopes ||
-      problem->scores.data || problem->centers.data || problem->window_dilation > 1 ||
-      tile->first_query + tile->queries > sequence->len_q)
-    return 0;
+int32_t attn__score_whole(const attn__problem *problem, const attn__score_tile *tile) {
+  const attn__sequence sequence = attn__sequence_of(problem, tile->b);
   const int64_t b = tile->b, h = tile->first_head, last = tile->first_query + tile->queries - 1;
-  const row_view top = view_of(problem, sequence, b, h, tile->first_query);
-  const row_view bottom = view_of(problem, sequence, b, h, last);
-  return bottom.window.begin <= tile->first_key && tile->first_key + tile->keys <= top.window.end;
+  const int64_t end = tile->first_key + tile->keys;
+  if (problem->centers.data || last >= sequence.len_q) return 0;
+  const row_view top = view_of(problem, &sequence, b, h, tile->first_query);
+  const row_view bottom = view_of(problem, &sequence, b, h, last);
+  if (end <= top.prefix_end) return 1;
+  return problem->window_dilation == 1 && bottom.window.begin <= tile->first_key && end <= top.window.end;
+}
+
+/* 1 if nothing at all happens to the tile's scores: the common case, decided without looking at rows. */
+static int32_t untouched(const attn__problem *problem, const attn__score_tile *tile) {
+  return !(problem->softcap > 0) && !problem->bias && !problem->mask && !problem->alibi_slopes &&
+         !problem->scores.data && attn__score_whole(problem, tile);
 }
 
 int32_t attn__score_edit(const attn__problem *problem, const attn__kernels *kernels,
                          const attn__score_tile *tile) {
   const attn__sequence sequence = attn__sequence_of(problem, tile->b);
-  if (untouched(problem, &sequence, tile)) return 0;
+  if (untouched(problem, tile)) return 0;
   int32_t masked = 0;
   for (int64_t head = 0; head < tile->heads; head++)
     for (int64_t query = 0; query < tile->queries; query++) {

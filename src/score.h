@@ -29,6 +29,9 @@ attn__key_range attn__score_visible(const attn__problem *problem, const attn__sc
 /* 1 if by their positions no row of a tile sees any of its keys, although these may be in the range above. */
 int32_t attn__score_hidden(const attn__problem *problem, const attn__score_tile *tile);
 
+/* 1 if surely every row of a tile sees all its keys by its position. */
+int32_t attn__score_whole(const attn__problem *problem, const attn__score_tile *tile);
+
 /* 1 if query i of batch entry b and head h sees key j, else 0. */
 int32_t attn__score_sees(const attn__problem *problem, int64_t b, int64_t h, int64_t i, int64_t j);
 

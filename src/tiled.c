@@ -223,7 +223,7 @@ static void raise_max(const strand *s, attn__tile *tile, int64_t r, float max) {
   const int64_t dim_v = s->job->problem->dim_v;
   float *outputs = tile->state.outputs + r * dim_v;
   if (!(max > tile->state.maxima[r])) return;
-  if (tile->started) {
+  if (tile->state.maxima[r] > -INFINITY) {
     const float factor = expf(tile->state.maxima[r] - max);
     tile->state.sums[r] *= factor;
     s->job->kernels->scale(dim_v, outputs, factor, outputs);
@@ -252,7 +252,7 @@ static void add_not_finite(const strand *s, const attn__tile *tile, const attn__
     const int64_t key = scores->first_key + j;
     const float *value =
         attn__input_row(&problem->value, s->sequence.batch_k, s->kv_head, s->sequence.first_k + key);
-    if (s->job->kernels->all_finite(problem->dim_v, value)) continue;
+    if (s->job->kernels->all_finite(1, problem->dim_v, value, 0)) continue;
     for (int64_t r = 0; r < tile->rows; r++) {
       if (!attn__score_sees(problem, tile->b, attn__tile_head(tile, r), attn__tile_query(tile, r), key))
         continue;
@@ -298,15 +298,19 @@ static void multiply_values(const strand *s, attn__tile *tile, const attn__score
   if (step->cleared) add_not_finite(s, tile, scores);
 }
 
+/* A tile of scores for the keys of a step in the range of a query tile; none of them may be. */
+static attn__score_tile scores_of_step(const strand *s, const attn__tile *tile, const key_step *step) {
+  attn__score_tile scores = score_tile(tile, s->scores, s->job->plan->tile_k);
+  scores.first_key = attn__max(step->first, tile->visible.begin);
+  scores.keys = attn__max(attn__min(step->first + step->count, tile->visible.end) - scores.first_key, 0);
+  return scores;
+}
+
 /* One tile of keys meets one tile of queries, as far as these can see it. */
 static void meet(const strand *s, attn__tile *tile, key_step *step) {
   const tiled_job *job = s->job;
-  const int64_t begin = attn__max(step->first, tile->visible.begin);
-  const int64_t end = attn__min(step->first + step->count, tile->visible.end);
-  attn__score_tile scores = score_tile(tile, s->scores, job->plan->tile_k);
-  scores.first_key = begin;
-  scores.keys = end - begin;
-  if (begin >= end) return;
+  attn__score_tile scores = scores_of_step(s, tile, step);
+  if (scores.keys == 0) return;
   if (attn__score_hidden(job->problem, &scores)) {
     skip(job->problem, tile, &scores);
     return;
@@ -316,6 +320,36 @@ static void meet(const strand *s, attn__tile *tile, key_step *step) {
   softmax_step(s, tile, &scores);
   attn__score_weigh(job->problem, job->kernels, &scores);
   multiply_values(s, tile, &scores, masked, step);
+}
+
+/* Up to so many rows of a tile of one head, from row on, as a tile. */
+static attn__tile part_of(const strand *s, const attn__tile *tile, int64_t row, int64_t rows) {
+  const attn__problem *problem = s->job->problem;
+  attn__tile part = *tile;
+  part.first_query += row;
+  part.queries = part.rows = attn__min(rows, tile->rows - row);
+  part.scaled += row * problem->dim;
+  part.state = state_past(&tile->state, row, problem->dim_v);
+  const attn__score_tile scores = score_tile(&part, NULL, 0);
+  part.visible = attn__score_visible(problem, &scores);
+  return part;
+}
+
+/* The same where some rows see keys that others do not: each part of them meets what it sees. */
+static void meet_at_edge(const strand *s, attn__tile *tile, key_step *step) {
+  const int64_t rows = s->job->plan->edge_rows, dim_v = s->job->problem->dim_v;
+  if (!tile->started) memset(tile->state.outputs, 0, (size_t)(tile->rows * dim_v) * sizeof(float));
+  tile->started = 1; /* also for the parts: any of them may be the first */
+  for (int64_t row = 0; row < tile->rows; row += rows) {
+    attn__tile part = part_of(s, tile, row, rows);
+    meet(s, &part, step);
+  }
+}
+
+static int32_t at_edge(const strand *s, const attn__tile *tile, const key_step *step) {
+  if (tile->rows <= s->job->plan->edge_rows) return 0;
+  const attn__score_tile scores = scores_of_step(s, tile, step);
+  return scores.keys > 0 && !attn__score_whole(s->job->problem, &scores);
 }
 
 /* The keys that any query of the strand's block sees. */
@@ -340,7 +374,8 @@ static void meet_split(strand *s, int64_t split) {
   for (int64_t key = range.begin / plan->tile_k * plan->tile_k; key < range.end; key += plan->tile_k) {
     key_step step = {.first = attn__max(key, range.begin), .finite = -1};
     step.count = attn__min(key + plan->tile_k, range.end) - step.first;
-    for (int64_t slot = 0; slot < s->tiles; slot++) meet(s, &s->tile[slot], &step);
+    for (int64_t slot = 0; slot < s->tiles; slot++)
+      (at_edge(s, &s->tile[slot], &step) ? meet_at_edge : meet)(s, &s->tile[slot], &step);
   }
 }
 

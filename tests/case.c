@@ -83,6 +83,20 @@ void case_run(attention_case *c, attn_context *context) {
   if (status != ATTN_OK) fail_msg("%s: %s", c->name, attn_last_error(context));
 }
 
+void case_check_alone(const attention_case *c, attn_context *context) {
+  const tensor *output = &c->output;
+  tensor alone = tensor_make((int64_t[4]){output->batch, output->heads, output->rows, output->width},
+                             LAYOUT_DENSE, c->spec.side);
+  attn_args args = c->args;
+  args.output = alone.first;
+  args.output_strides = alone.strides;
+  args.weights = args.lse = args.scores = NULL;
+  const int32_t status = c->local ? attn_local(context, &args) : attn_global(context, &args);
+  if (status != ATTN_OK) fail_msg("%s: output alone: %s", c->name, attn_last_error(context));
+  if (tensor_count_different(output, &alone) > 0) fail_msg("%s: output alone: other bits", c->name);
+  tensor_free(&alone);
+}
+
 /* The error of a result in units of bound; infinity where only one is NaN, or an infinity is missed. */
 static double error_of(float result, double expected, double bound) {
   if (isnan(expected)) return isnan(result) ? 0 : INFINITY;

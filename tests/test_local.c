@@ -77,6 +77,7 @@ static void check_windows_over_tiles(int64_t len_q, int64_t len_k) {
       c.args.window_prefix = random_once_in(&source, 2) ? random_between(&source, 0, 140) : 0;
       c.args.causal = random_once_in(&source, 3);
       check(&c);
+      case_check_alone(&c, context);
     }
   case_close(&c);
 }
@@ -86,6 +87,7 @@ static void test_windows_over_tiles(void **state) {
   check_windows_over_tiles(1, 500);
   check_windows_over_tiles(5, 400);
   check_windows_over_tiles(66, 390);
+  check_windows_over_tiles(150, 600);
 }
 
 /* No sum of an offset and a side may overflow. */

@@ -29,6 +29,7 @@ static void check_spec(case_spec spec) {
   case_open(&c, &spec, &source);
   case_run(&c, context);
   case_check(&c, tolerance);
+  case_check_alone(&c, context);
   case_close(&c);
 }
 
