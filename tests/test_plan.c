@@ -105,6 +105,7 @@ static void check_plan(const attn__problem *problem, const attn__engine *engine)
     assert_int_equal(plan.tile_q, one.tile_q);
     assert_int_equal(plan.tile_heads, one.tile_heads);
     assert_int_equal(plan.tile_k, one.tile_k);
+    assert_int_equal(plan.edge_rows, one.edge_rows);
     assert_int_equal(plan.direct, one.direct);
     assert_int_equal(plan.split_k, one.split_k);
   }
@@ -137,6 +138,7 @@ static void test_tiles_depend_on_the_shape_of_a_head_group(void **state) {
     assert_int_equal(a.tile_q, b.tile_q);
     assert_int_equal(a.tile_heads, b.tile_heads);
     assert_int_equal(a.tile_k, b.tile_k);
+    assert_int_equal(a.edge_rows, b.edge_rows);
     assert_int_equal(a.direct, b.direct);
     assert_int_equal(a.split_k, b.split_k);
     support_round_ends();
@@ -195,6 +197,38 @@ static void test_small_windows_have_small_tiles(void **state) {
   }
 }
 
+static int64_t edge_rows(attn__problem problem, const attn__engine *engine) {
+  problem.heads_q = problem.group;
+  problem.batch = problem.heads_kv = 1;
+  problem.len_k = 100;
+  problem.dim = problem.dim_v = 64;
+  problem.causal = 1;
+  problem.window_dilation = 1;
+  problem.window_left = problem.window_right = ATTN__UNBOUNDED;
+  return attn__plan_make(&problem, engine, 1).edge_rows;
+}
+
+/* Parts of two slabs of rows, unless a tile has no more than two of them or has to be taken as a whole. */
+static void test_parts_of_tiles(void **state) {
+  (void)state;
+  const attn__engine *blas = &engines[0], *own = &engines[2];
+  float number = 0;
+  const attn__problem plain = {.group = 1, .len_q = 30};
+  const attn__output wanted = {.data = &number};
+  assert_int_equal(edge_rows(plain, own), 12);
+  assert_int_equal(edge_rows(plain, &engines[1]), 8);
+  assert_int_equal(edge_rows(plain, blas), ATTN__PLAN_TILE_ROWS);
+  attn__problem whole[] = {plain, plain, plain, plain, plain, plain};
+  whole[0].len_q = 24;
+  whole[1].group = 2;
+  whole[2].weights = wanted;
+  whole[3].scores = wanted;
+  whole[4].centers.data = &number;
+  whole[5].predict_matrix = &number;
+  for (size_t n = 0; n < COUNT_OF(whole); n++)
+    assert_int_equal(edge_rows(whole[n], own), ATTN__PLAN_TILE_ROWS);
+}
+
 /* Threads that cannot pay are not woken. */
 static void test_small_problems_take_one_thread(void **state) {
   (void)state;
@@ -232,6 +266,7 @@ int main(void) {
       cmocka_unit_test_teardown(test_tiles_depend_on_the_shape_of_a_head_group, support_print_seed),
       cmocka_unit_test(test_empty_problems),
       cmocka_unit_test(test_small_windows_have_small_tiles),
+      cmocka_unit_test(test_parts_of_tiles),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
   };

@@ -120,6 +120,32 @@ static void test_hidden(void **state) {
   for_each_rule(check_holes);
 }
 
+/* Keys of a prefix and others at once may be whole without being called so. */
+static void check_whole(const attn__problem *problem, const attn__score_tile *tile) {
+  const int64_t end = tile->first_key + tile->keys, prefix = problem->window_prefix;
+  int all = 1;
+  for (int64_t i = tile->first_query; i < tile->first_query + tile->queries; i++)
+    for (int64_t j = tile->first_key; j < end; j++) all &= sees(problem, i, j);
+  const int whole = attn__score_whole(problem, tile);
+  if (whole || end <= prefix || tile->first_key >= prefix) assert_int_equal(whole, all);
+}
+
+static void check_tiles_whole(const attn__problem *problem) {
+  for (int64_t query = 0; query < LEN_Q; query++)
+    for (int64_t queries = 1; query + queries <= LEN_Q; queries++)
+      for (int64_t key = 0; key < LEN_K; key++)
+        for (int64_t keys = 1; key + keys <= LEN_K; keys++)
+          check_whole(
+              problem,
+              &(attn__score_tile){
+                  .heads = 1, .first_query = query, .queries = queries, .first_key = key, .keys = keys});
+}
+
+static void test_whole(void **state) {
+  (void)state;
+  for_each_rule(check_tiles_whole);
+}
+
 static void test_visible_at_the_ends_of_the_range(void **state) {
   (void)state;
   const int64_t hidden[] = {INT64_MIN, INT64_MIN + 1, INT64_MIN / 2, -LEN_Q};
@@ -174,7 +200,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sees),   cmocka_unit_test(test_visible),
       cmocka_unit_test(test_hidden), cmocka_unit_test(test_visible_at_the_ends_of_the_range),
-      cmocka_unit_test(test_edit),
+      cmocka_unit_test(test_edit),   cmocka_unit_test(test_whole),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
