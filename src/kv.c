@@ -37,8 +37,10 @@ attn__matrix attn__kv_values(const attn__problem *problem, const attn__engine *e
 
 int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels *kernels,
                                const attn__kv_tile *tile) {
-  const attn__rows rows = rows_of(&problem->value, tile, problem->dim_v);
-  return kernels->all_finite(rows.count, rows.width, rows.data, rows.stride);
+  for (int64_t j = tile->first; j < tile->first + tile->count; j++)
+    if (!kernels->all_finite(problem->dim_v, attn__input_row(&problem->value, tile->b, tile->h, j)))
+      return 0;
+  return 1;
 }
 
 attn__matrix attn__kv_values_cleared(const attn__problem *problem, const attn__engine *engine,

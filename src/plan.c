@@ -47,7 +47,8 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
 }
 
 /* By fewer rows at the edge of what positions see, fewer products are made that nobody sees. What the caller
- * wants of every pair is made by the whole tile, and so is what BLAS multiplies: it is slow with few rows. */
+ * wants of every pair is made by the whole tile; so is what BLAS multiplies, whose bits follow the number of rows, and
+ * what else is wanted is to change no bit of the output. */
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t rows = EDGE_SLABS * engine->slab;
   const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||

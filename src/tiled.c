@@ -223,7 +223,7 @@ static void raise_max(const strand *s, attn__tile *tile, int64_t r, float max) {
   const int64_t dim_v = s->job->problem->dim_v;
   float *outputs = tile->state.outputs + r * dim_v;
   if (!(max > tile->state.maxima[r])) return;
-  if (tile->state.maxima[r] > -INFINITY) {
+  if (tile->started) {
     const float factor = expf(tile->state.maxima[r] - max);
     tile->state.sums[r] *= factor;
     s->job->kernels->scale(dim_v, outputs, factor, outputs);
@@ -252,7 +252,7 @@ static void add_not_finite(const strand *s, const attn__tile *tile, const attn__
     const int64_t key = scores->first_key + j;
     const float *value =
         attn__input_row(&problem->value, s->sequence.batch_k, s->kv_head, s->sequence.first_k + key);
-    if (s->job->kernels->all_finite(1, problem->dim_v, value, 0)) continue;
+    if (s->job->kernels->all_finite(problem->dim_v, value)) continue;
     for (int64_t r = 0; r < tile->rows; r++) {
       if (!attn__score_sees(problem, tile->b, attn__tile_head(tile, r), attn__tile_query(tile, r), key))
         continue;
@@ -338,12 +338,12 @@ static attn__tile part_of(const strand *s, const attn__tile *tile, int64_t row, 
 /* The same where some rows see keys that others do not: each part of them meets what it sees. */
 static void meet_at_edge(const strand *s, attn__tile *tile, key_step *step) {
   const int64_t rows = s->job->plan->edge_rows, dim_v = s->job->problem->dim_v;
-  if (!tile->started) memset(tile->state.outputs, 0, (size_t)(tile->rows * dim_v) * sizeof(float));
-  tile->started = 1; /* also for the parts: any of them may be the first */
   for (int64_t row = 0; row < tile->rows; row += rows) {
     attn__tile part = part_of(s, tile, row, rows);
     meet(s, &part, step);
+    if (!part.started) memset(part.state.outputs, 0, (size_t)(part.rows * dim_v) * sizeof(float));
   }
+  tile->started = 1;
 }
 
 static int32_t at_edge(const strand *s, const attn__tile *tile, const key_step *step) {

@@ -326,11 +326,11 @@ static void check_all_finite(kernel_run *run) {
   if (run->count > 0) run->x[0] = 0x1.fffffep127f;
   if (run->count > 1) run->x[1] = -0x1.fffffep127f;
   if (run->count > 2) run->x[2] = 0x1p-149f;
-  if (!run->kernels->all_finite(1, run->count, run->x, 0)) fail_run(run, "all_finite denies it");
+  if (!run->kernels->all_finite(run->count, run->x)) fail_run(run, "all_finite denies it");
   for (int64_t j = 0; j < run->count; j++) {
     const float before = run->x[j];
     run->x[j] = specials[j % 4];
-    if (run->kernels->all_finite(1, run->count, run->x, 0)) fail_run(run, "all_finite misses one");
+    if (run->kernels->all_finite(run->count, run->x)) fail_run(run, "all_finite misses one");
     run->x[j] = before;
   }
 }
@@ -338,30 +338,6 @@ static void check_all_finite(kernel_run *run) {
 static void test_all_finite(void **state) {
   (void)state;
   for_each_run(check_all_finite);
-}
-
-/* Rows that are apart, with what is not finite between them and in one place of them. */
-static void check_rows_finite(const attn__kernels *kernels, int64_t width) {
-  float x[4 * 48];
-  const int64_t stride = 48;
-  for (int64_t n = 0; n < 4 * stride; n++) x[n] = n % stride < width ? 1 : NAN;
-  if (!kernels->all_finite(4, width, x, stride))
-    fail_msg("%s: width %d: all_finite denies it", kernels->name, (int)width);
-  for (int64_t n = 0; n < 4 * stride; n++) {
-    if (n % stride >= width) continue;
-    x[n] = INFINITY;
-    if (kernels->all_finite(4, width, x, stride))
-      fail_msg("%s: width %d: all_finite misses %d", kernels->name, (int)width, (int)n);
-    x[n] = 1;
-  }
-}
-
-static void test_rows_finite(void **state) {
-  (void)state;
-  const attn__kernels *tables[MOST_TABLES];
-  const int table_count = tables_here(tables);
-  for (int t = 0; t < table_count; t++)
-    for (int64_t width = 0; width <= 47; width++) check_rows_finite(tables[t], width);
 }
 
 /* in: rows x cols, flush with an unreadable page, as is out: cols x rows; each with gaps after its rows. */
@@ -460,7 +436,6 @@ int main(void) {
       cmocka_unit_test(test_mask),
       cmocka_unit_test(test_additive),
       cmocka_unit_test(test_all_finite),
-      cmocka_unit_test(test_rows_finite),
       cmocka_unit_test(test_copy),
       cmocka_unit_test(test_transpose),
       cmocka_unit_test(test_avx512_has_the_bits_of_avx2),

@@ -84,8 +84,8 @@ typedef struct attn__kernels {
   /* x[j] = -infinity where visible[j] is 0. */
   void (*mask)(int64_t count, float *x, const uint8_t *visible);
 
-  /* 1 if every x[r * stride + j], r in [0, rows), j in [0, count), is finite, else 0. */
-  int32_t (*all_finite)(int64_t rows, int64_t count, const float *x, int64_t stride);
+  /* 1 if every x[j] is finite, else 0. */
+  int32_t (*all_finite)(int64_t count, const float *x);
 
   /* out[r * out_stride + c] = in[r * in_stride + c], r in [0, rows), c in [0, cols). */
   void (*copy)(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,

@@ -92,10 +92,9 @@ static void add_bias(int64_t count, float *x, const float *bias) {
   for (int64_t j = 0; j < count; j++) x[j] = bias[j] == -INFINITY ? -INFINITY : x[j] + bias[j];
 }
 
-static int32_t all_finite(int64_t rows, int64_t count, const float *x, int64_t stride) {
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t j = 0; j < count; j++)
-      if (!isfinite(x[r * stride + j])) return 0;
+static int32_t all_finite(int64_t count, const float *x) {
+  for (int64_t j = 0; j < count; j++)
+    if (!isfinite(x[j])) return 0;
   return 1;
 }
 

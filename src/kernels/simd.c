@@ -156,17 +156,12 @@ static void add_bias(int64_t count, float *x, const float *bias) {
 }
 
 /* 0 * x is 0 for what is finite and NaN for what is not. */
-static int32_t all_finite(int64_t rows, int64_t count, const float *x, int64_t stride) {
-  const vec zero = vec_set(0);
-  vec sums[4] = {zero, zero, zero, zero}; /* four at a time: each waits for itself */
-  for (int64_t r = 0; r < rows; r++, x += stride) {
-    int64_t j = 0;
-    for (; j + 4 * VEC_WIDTH <= count; j += 4 * VEC_WIDTH)
-      for (int v = 0; v < 4; v++) sums[v] = vec_fma(zero, vec_load(x + j + v * VEC_WIDTH), sums[v]);
-    for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) sums[0] = vec_fma(zero, vec_load(x + j), sums[0]);
-    if (j < count) sums[1] = vec_fma(zero, vec_load_part(x + j, count - j, zero), sums[1]);
-  }
-  return vec_sum(vec_add(vec_add(sums[0], sums[1]), vec_add(sums[2], sums[3]))) == 0;
+static int32_t all_finite(int64_t count, const float *x) {
+  vec zero = vec_set(0), sum = zero;
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) sum = vec_fma(zero, vec_load(x + j), sum);
+  if (j < count) sum = vec_fma(zero, vec_load_part(x + j, count - j, zero), sum);
+  return vec_sum(sum) == 0;
 }
 
 static void copy(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
