@@ -324,7 +324,7 @@ static int32_t softmax_apart(const attn__check *check, const attn_softmax_args *
 
 static int32_t resolve_softmax(const attn__check *check, const attn_softmax_args *given,
                                attn__softmax_problem *problem) {
-  attn_softmax_args args = {0};
+  attn_softmax_args args;
   if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
   if (!attn__check_pointers(check, &args, softmax_pointers,
                             sizeof softmax_pointers / sizeof *softmax_pointers))
@@ -446,7 +446,7 @@ static int32_t merge_apart(const attn__check *check, const attn__merge_problem *
 
 static int32_t resolve_merge(const attn__check *check, const attn_merge_args *given,
                              attn__merge_problem *problem) {
-  attn_merge_args args = {0};
+  attn_merge_args args;
   if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
   if (!attn__check_pointers(check, &args, merge_pointers, sizeof merge_pointers / sizeof *merge_pointers))
     return 0;

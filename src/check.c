@@ -41,7 +41,9 @@ int32_t attn__check_struct(const attn__check *check, const char *name, const voi
                               "%s: expected only zeros after the %" PRIu64
                               " bytes that this version knows, got a value at byte %" PRIu64,
                               name, known, i);
-  memcpy(copy, given, size < known ? size : known);
+  if (size > known) size = known;
+  memcpy(copy, given, size);
+  memset((unsigned char *)copy + size, 0, known - size);
   return 1;
 }
 
@@ -176,10 +178,10 @@ int32_t attn__check_pointers(const attn__check *check, const void *structure, co
   for (size_t n = 0; n < count; n++) {
     uintptr_t address;
     memcpy(&address, (const char *)structure + pointers[n].offset, sizeof address);
-    if (address % pointers[n].alignment)
+    if (address & (pointers[n].alignment - 1))
       return attn__check_fail(
           check, "%s: expected a pointer to a multiple of %zu bytes, got one to %zu more", pointers[n].name,
-          pointers[n].alignment, (size_t)(address % pointers[n].alignment));
+          pointers[n].alignment, (size_t)(address & (pointers[n].alignment - 1)));
   }
   return 1;
 }
@@ -192,7 +194,7 @@ int32_t attn__check_span(attn__span *spans, int32_t count, const attn__array *ar
   /* Of an empty array, no size has been checked. */
   if (!array->data || array->batch == 0 || array->heads == 0 || array->rows == 0 || array->width == 0)
     return count;
-  attn__span span = {array->name, (int64_t)(intptr_t)array->data, 0, array->is_output, 0};
+  attn__span span = {*array, *strides, (int64_t)(intptr_t)array->data, 0};
   span.high = span.low + array->width * size;
   for (int i = 0; i < 3; i++) {
     if (axes[i].count == 1) continue;
@@ -200,27 +202,36 @@ int32_t attn__check_span(attn__span *spans, int32_t count, const attn__array *ar
     span.low += attn__min(far, 0);
     span.high += attn__max(far, 0);
   }
-  if (reach_of(axes, 3, array->width, 1) == REACH_FITS)
-    span.is_full =
-        array->batch * array->heads * array->rows * array->width == (span.high - span.low) / size;
   spans[count] = span;
   return count + 1;
+}
+
+/* 1 if each element of a span is one of the array's own. */
+static int32_t is_full(const attn__span *span) {
+  const attn__array *array = &span->array;
+  axis axes[3] = {{array->batch, span->strides.batch},
+                  {array->heads, span->strides.head},
+                  {array->rows, span->strides.row}};
+  return reach_of(axes, 3, array->width, 1) == REACH_FITS &&
+         array->batch * array->heads * array->rows * array->width ==
+             (span->high - span->low) / (int64_t)sizeof(float);
 }
 
 /* The lowest or the highest element of one array is among those of the other, which has no gaps. */
 static int32_t reaches_into(const attn__span *one, const attn__span *other) {
   const int64_t last = one->high - (int64_t)sizeof(float);
-  return other->is_full &&
-         ((one->low >= other->low && one->low < other->high) || (last >= other->low && last < other->high));
+  return ((one->low >= other->low && one->low < other->high) ||
+          (last >= other->low && last < other->high)) &&
+         is_full(other);
 }
 
 int32_t attn__check_apart(const attn__check *check, const attn__span *spans, int32_t count) {
   for (int32_t a = 0; a < count; a++)
     for (int32_t b = 0; b < count; b++)
-      if (a != b && spans[a].is_output &&
+      if (a != b && spans[a].array.is_output &&
           (reaches_into(&spans[b], &spans[a]) || reaches_into(&spans[a], &spans[b])))
         return attn__check_fail(
             check, "%s: expected an array that overlaps no other, got one that shares elements with %s",
-            spans[a].name, spans[b].name);
+            spans[a].array.name, spans[b].array.name);
   return 1;
 }

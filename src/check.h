@@ -19,7 +19,7 @@ typedef struct attn__check {
 /* Writes the sentence; returns 0. */
 int32_t attn__check_fail(const attn__check *check, const char *format, ...) ATTN_PRINTF(2, 3);
 
-/* Copies a caller's struct, which begins with its size, over a zeroed copy of known bytes. */
+/* Copies a caller's struct, which begins with its size, to one of known bytes: zeros where it has none. */
 int32_t attn__check_struct(const attn__check *check, const char *name, const void *given, void *copy,
                            uint64_t known);
 
@@ -46,11 +46,11 @@ typedef struct attn__array {
  * counted, and that the rows of an output do not overlap. */
 int32_t attn__check_array(const attn__check *check, const attn__array *array, attn__strides *strides);
 
-/* The bytes from the lowest to the highest element of an array; if it is full, each of them is one of its own. */
+/* The bytes from the lowest to the highest element of a resolved array. */
 typedef struct attn__span {
-  const char *name;
+  attn__array array;
+  attn__strides strides;
   int64_t low, high;
-  int32_t is_output, is_full;
 } attn__span;
 
 /* Appends the span of a resolved array, unless it is empty or not there; returns how many there are then. */
@@ -68,7 +68,7 @@ int32_t attn__check_score_array(const attn__check *check, const attn__array *arr
 /* A field of a struct that points to elements of one alignment. */
 typedef struct attn__pointer {
   const char *name;
-  size_t offset, alignment;
+  size_t offset, alignment; /* a power of two */
 } attn__pointer;
 
 #define ATTN__POINTER(type, field)                                                                         \

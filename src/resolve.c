@@ -287,7 +287,7 @@ static float resolve_scale(const attn_args *args) {
 }
 
 int32_t attn__resolve_args(const attn__check *check, const attn_args *given, attn__problem *problem) {
-  attn_args args = {0};
+  attn_args args;
   if (!attn__check_struct(check, "args", given, &args, sizeof args)) return 0;
   if (!attn__check_pointers(check, &args, args_pointers, sizeof args_pointers / sizeof *args_pointers))
     return 0;
@@ -330,7 +330,7 @@ int32_t attn__resolve_args(const attn__check *check, const attn_args *given, att
 static int32_t resolve_attention(const attn__check *check, const attn_self_args *args,
                                  attn__self_problem *self) {
   static const float nothing[1];
-  attn_args attention = {0};
+  attn_args attention;
   if (!attn__check_struct(check, "attention", args->attention, &attention, sizeof attention)) return 0;
   if (attention.query || attention.key || attention.value || attention.output || attention.query_strides ||
       attention.key_strides || attention.value_strides || attention.output_strides || attention.starts_q ||
