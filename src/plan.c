@@ -21,6 +21,7 @@ enum {
 
 /* The size of equal parts of a length, none above most, in multiples of unit where that is possible. */
 static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
+  if (length <= most) return length;
   int64_t parts = attn__divide_up(length, most);
   return attn__min(attn__round_up(attn__divide_up(length, parts), unit), length);
 }

@@ -40,7 +40,7 @@ struct strand {
   attn__state total; /* of the same rows, over several splits */
   int64_t b, kv_head, tiles;
   attn__sequence sequence;
-  attn__tile tile[ATTN__PLAN_BLOCK_TILES];
+  attn__tile *tile; /* ATTN__PLAN_BLOCK_TILES of them */
 };
 
 /* A tile of keys and values that meets the query tiles of a block: keys [first, first + count). */
@@ -454,6 +454,7 @@ static void run_strand(void *argument, int64_t index) {
   tiled_job *job = argument;
   const attn__plan *plan = job->plan;
   char *base = job->scratch + index * plan->scratch.bytes;
+  attn__tile tile[ATTN__PLAN_BLOCK_TILES]; /* not in the strand, which would clear them all */
   strand s = {.job = job,
               .queries = (float *)(void *)(base + plan->scratch.queries),
               .raw = (float *)(void *)(base + plan->scratch.raw),
@@ -466,7 +467,8 @@ static void run_strand(void *argument, int64_t index) {
                         (double *)(void *)(base + plan->scratch.sums)},
               .total = {(float *)(void *)(base + plan->scratch.total_outputs),
                         (float *)(void *)(base + plan->scratch.total_maxima),
-                        (double *)(void *)(base + plan->scratch.total_sums)}};
+                        (double *)(void *)(base + plan->scratch.total_sums)},
+              .tile = tile};
   job->engine->enter();
   for (;;) {
     int64_t task = atomic_fetch_add_explicit(&job->next_task, 1, memory_order_relaxed);
