@@ -22,6 +22,9 @@ enum {
   SINGLE_THREAD_VOLUME = 64 * 64 * 64,
   /* Longer inner sizes are summed in pieces, so that a tile still has rows and columns. */
   LONGEST_INNER = 256,
+  /* A product above the limit is first summed in pieces no shorter than this, and only then cut in rows and
+     columns: BLAS copies less of its operands. */
+  SHORT_INNER = 64,
   /* OpenBLAS crashes with more concurrent callers than it has buffers: at least 128. */
   MOST_CALLERS = 64,
 };
@@ -129,7 +132,9 @@ static void multiply(const attn__product *p) {
   attn__product step = *p;
   while (step.inner > LONGEST_INNER) step.inner = half(step.inner);
   while (step.rows * step.cols * step.inner > SINGLE_THREAD_VOLUME)
-    if (step.cols > step.rows)
+    if (step.inner > SHORT_INNER)
+      step.inner = half(step.inner);
+    else if (step.cols > step.rows)
       step.cols = half(step.cols);
     else
       step.rows = half(step.rows);
