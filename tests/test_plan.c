@@ -66,6 +66,7 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
                   pieces[b].begin + pieces[b].bytes <= pieces[a].begin);
   }
   assert_int_equal(plan->scratch.bytes % ATTN_CACHE_LINE, 0);
+  if (problem->dim <= 512 && problem->dim_v <= 512) assert_true(plan->scratch.bytes < 1 << 20);
   assert_int_equal(attn__plan_scratch(plan),
                    (uint64_t)(plan->strands * plan->scratch.bytes + plan->part.count * plan->part.bytes));
 }
