@@ -7,6 +7,7 @@
 #define ATTN_EMULATED_AVX512_H
 
 #include <immintrin.h>
+#include <math.h>
 
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
@@ -44,14 +45,25 @@ static inline float emulated_reduce_max_ps(__m512 a) {
   return parts[0];
 }
 
+/* For whole n. */
+static inline __m512 emulated_scalef_ps(__m512 a, __m512 n) {
+  float parts[16], powers[16];
+  simde_mm512_storeu_ps(parts, a);
+  simde_mm512_storeu_ps(powers, n);
+  for (int i = 0; i < 16; i++) parts[i] = isnan(powers[i]) ? powers[i] : ldexpf(parts[i], (int)powers[i]);
+  return simde_mm512_loadu_ps(parts);
+}
+
 #undef _mm512_mask_loadu_ps
 #undef _mm512_mask_storeu_ps
 #undef _mm512_reduce_add_ps
 #undef _mm512_reduce_max_ps
+#undef _mm512_scalef_ps
 #define _mm512_mask_loadu_ps  emulated_mask_loadu_ps
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
 #define _mm512_reduce_add_ps  emulated_reduce_add_ps
 #define _mm512_reduce_max_ps  emulated_reduce_max_ps
+#define _mm512_scalef_ps      emulated_scalef_ps
 
 #include "kernels/vec_avx512.h"
 

@@ -28,12 +28,9 @@ static inline float row_max(int64_t count, const float *x) {
 /* exp(x) for x <= 0: 2^n exp(r) with n = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by a polynomial.
  * The polynomial is minimax in relative error with its first two coefficients held at 1. */
 static inline vec exp_nonpositive(vec x) {
-  /* Adding 1.5 * 2^23 rounds to an integer; the 150 makes its low byte the exponent of 2^(n + 23), and
-     0.0 of n = -150, so that what underflows becomes 0 without a denormal on the way. */
-  const vec rounder = vec_set(0x1.8p23f + 150);
-  x = vec_max(vec_set(-104), x); /* in this order NaN stays */
-  vec shifted = vec_fma(x, vec_set(0x1.715476p0f), rounder);
-  vec n = vec_sub(shifted, rounder);
+  vec n;
+  x = vec_max(vec_set(-104), x); /* whose exp is 0; in this order NaN stays */
+  const vec power = vec_nearest(x, vec_set(0x1.715476p0f), &n);
   vec r = vec_fnma(n, vec_set(0x1.62e430p-1f), x);
   r = vec_fnma(n, vec_set(-0x1.05c610p-29f), r);
   vec p = vec_set(0x1.6a2422p-10f);
@@ -43,7 +40,7 @@ static inline vec exp_nonpositive(vec x) {
   p = vec_fma(p, r, vec_set(0x1.fffffcp-2f));
   p = vec_fma(p, r, vec_set(1));
   p = vec_fma(p, r, vec_set(1));
-  return vec_mul(vec_mul(p, vec_shift_to_exponent(shifted)), vec_set(0x1p-23f));
+  return vec_times_power(p, power);
 }
 
 static inline float exp_sum(int64_t count, const float *x, float shift, float *out) {
@@ -173,22 +170,26 @@ static void copy(int64_t rows, int64_t cols, const float *in, int64_t in_stride,
   }
 }
 
-static void transpose_part(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
-                           int64_t out_stride) {
+static void transpose_few(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
+                          int64_t out_stride) {
   for (int64_t c = 0; c < cols; c++)
     for (int64_t r = 0; r < rows; r++) out[c * out_stride + r] = in[r * in_stride + c];
 }
 
+/* By blocks, the last of which may begin earlier and overlap those before. */
 static void transpose(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
                       int64_t out_stride) {
-  int64_t whole_rows = rows - rows % VEC_BLOCK, whole_cols = cols - cols % VEC_BLOCK;
-  for (int64_t r = 0; r < whole_rows; r += VEC_BLOCK)
-    for (int64_t c = 0; c < whole_cols; c += VEC_BLOCK)
+  if (rows < VEC_BLOCK || cols < VEC_BLOCK) {
+    transpose_few(rows, cols, in, in_stride, out, out_stride);
+    return;
+  }
+  for (int64_t row = 0; row < rows; row += VEC_BLOCK) {
+    const int64_t r = row + VEC_BLOCK <= rows ? row : rows - VEC_BLOCK;
+    for (int64_t col = 0; col < cols; col += VEC_BLOCK) {
+      const int64_t c = col + VEC_BLOCK <= cols ? col : cols - VEC_BLOCK;
       vec_transpose(in + r * in_stride + c, in_stride, out + c * out_stride + r, out_stride);
-  transpose_part(whole_rows, cols - whole_cols, in + whole_cols, in_stride, out + whole_cols * out_stride,
-                 out_stride);
-  transpose_part(rows - whole_rows, cols, in + whole_rows * in_stride, in_stride, out + whole_rows,
-                 out_stride);
+    }
+  }
 }
 
 #define TABLE_OF(isa) attn__kernels_##isa

@@ -75,9 +75,18 @@ static inline vec vec_with_sign(vec a, vec b) {
   return _mm256_or_ps(vec_abs(a), _mm256_and_ps(_mm256_set1_ps(-0.0f), b));
 }
 
-/* The bits of each lane, shifted left by 23: what stood in the low bits becomes the exponent. */
-static inline vec vec_shift_to_exponent(vec a) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
+/* n: the integers nearest to a b, which is in (-150.5, 104). Returns them for vec_times_power: adding 1.5 * 2^23 rounds
+ * to an integer; the 150 makes the low byte of the sum the exponent of 2^(n + 23), and 0.0 of n = -150. */
+static inline vec vec_nearest(vec a, vec b, vec *n) {
+  const vec rounder = vec_set(0x1.8p23f + 150), sum = vec_fma(a, b, rounder);
+  *n = vec_sub(sum, rounder);
+  return sum;
+}
+
+/* a 2^n for what vec_nearest returned; what underflows becomes 0 without a denormal on the way. */
+static inline vec vec_times_power(vec a, vec sum) {
+  const vec power = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(sum), 23));
+  return vec_mul(vec_mul(a, power), vec_set(0x1p-23f));
 }
 
 static inline float vec_sum(vec a) {

@@ -73,9 +73,15 @@ static inline vec vec_with_sign(vec a, vec b) {
   return _mm512_or_ps(vec_abs(a), _mm512_and_ps(_mm512_set1_ps(-0.0f), b));
 }
 
-/* The bits of each lane, shifted left by 23: what stood in the low bits becomes the exponent. */
-static inline vec vec_shift_to_exponent(vec a) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23));
+/* n: the integers nearest to a b, as in AVX2 to the bit. Returns them for vec_times_power. */
+static inline vec vec_nearest(vec a, vec b, vec *n) {
+  const vec rounder = vec_set(0x1.8p23f + 150); /* adding 1.5 * 2^23 rounds to an integer */
+  return *n = vec_sub(vec_fma(a, b, rounder), rounder);
+}
+
+/* a 2^n for what vec_nearest returned, rounded once where that is denormal. */
+static inline vec vec_times_power(vec a, vec n) {
+  return _mm512_scalef_ps(a, n);
 }
 
 static inline float vec_sum(vec a) {

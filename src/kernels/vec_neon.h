@@ -74,9 +74,18 @@ static inline vec vec_with_sign(vec a, vec b) {
   return vbslq_f32(vdupq_n_u32(0x80000000), b, a);
 }
 
-/* The bits of each lane, shifted left by 23: what stood in the low bits becomes the exponent. */
-static inline vec vec_shift_to_exponent(vec a) {
-  return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23));
+/* n: the integers nearest to a b, which is in (-150.5, 104). Returns them for vec_times_power: adding 1.5 * 2^23 rounds
+ * to an integer; the 150 makes the low byte of the sum the exponent of 2^(n + 23), and 0.0 of n = -150. */
+static inline vec vec_nearest(vec a, vec b, vec *n) {
+  const vec rounder = vec_set(0x1.8p23f + 150), sum = vec_fma(a, b, rounder);
+  *n = vec_sub(sum, rounder);
+  return sum;
+}
+
+/* a 2^n for what vec_nearest returned; what underflows becomes 0 without a denormal on the way. */
+static inline vec vec_times_power(vec a, vec sum) {
+  const vec power = vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(sum), 23));
+  return vec_mul(vec_mul(a, power), vec_set(0x1p-23f));
 }
 
 /* Halves first, as in the other tables: then the same numbers, all some lanes further on, have the same sum to
