@@ -7,14 +7,13 @@
 #include "score.h"
 
 enum {
-  TILE_K = 128,           /* keys of a tile, at most */
+  TILE_K = 256,           /* keys of a tile, at most */
   TILE_FLOATS = 1 << 15,  /* a transposed tile of keys, at most: as much again for the values */
   WINDOW_ROWS = 16,       /* a tile has one row for so many keys of a window, at most */
   BLOCK_FLOATS = 1 << 17, /* queries and outputs of a block, at most */
-  BLOCK_ROWS = 512,       /* rows of a block, at most: more would not pay for what packing costs each */
   TASKS_PER_THREAD = 4,   /* at least, where there is enough work: what evens out unequal tasks */
   FEW_ROWS = 8,           /* up to so many rows of a head group, long keys are split */
-  EDGE_SLABS = 2,         /* slabs of rows that the edge of the causal rule or of a window is cut into */
+  EDGE_ROWS = 12,         /* rows that the edge of the causal rule or of a window is cut into, at least */
   SPLIT_K = 4096,         /* keys of a split, at least */
   MOST_SPLITS = 32,
   FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
@@ -52,7 +51,7 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
  * wants of every pair is made by the whole tile; so is what BLAS multiplies, whose bits follow the number of rows, and
  * what else is wanted is to change no bit of the output. */
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t rows = EDGE_SLABS * engine->slab;
+  const int64_t rows = attn__round_up(EDGE_ROWS, engine->slab);
   const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||
                         problem->predict_matrix || plan->tile_heads > 1 || engine->panel == 0 ||
                         plan->tile_q <= 2 * rows;
@@ -79,12 +78,10 @@ static double flops(const attn__problem *problem) {
 static void choose_blocks(attn__plan *plan, const attn__problem *problem, int64_t threads) {
   const int64_t groups = problem->batch * problem->heads_kv;
   const int64_t tiles = plan->query_parts * plan->head_parts;
-  const int64_t tile_rows = plan->tile_q * plan->tile_heads;
-  const int64_t tile_floats = tile_rows * (problem->dim + problem->dim_v);
+  const int64_t tile_floats = plan->tile_q * plan->tile_heads * (problem->dim + problem->dim_v);
   const double threads_paid = flops(problem) / FLOPS_PER_THREAD;
   if (threads_paid < (double)threads) threads = attn__max((int64_t)threads_paid, 1);
-  int64_t most = attn__min(BLOCK_FLOATS / tile_floats, BLOCK_ROWS / tile_rows);
-  most = attn__clamp(most, 1, ATTN__PLAN_BLOCK_TILES);
+  int64_t most = attn__clamp(BLOCK_FLOATS / tile_floats, 1, ATTN__PLAN_BLOCK_TILES);
   if (threads > 1) {
     int64_t wanted = attn__divide_up(threads * TASKS_PER_THREAD, groups); /* blocks of a group */
     most = attn__clamp(tiles / wanted, 1, most);

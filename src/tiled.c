@@ -266,7 +266,8 @@ static void add_not_finite(const strand *s, const attn__tile *tile, const attn__
 /* The layout of operands for products of few rows: as rows stand. */
 static const attn__engine in_place = {.name = "in place"};
 
-/* outputs += weights x values. A masked weight is 0, but 0 * NaN is NaN: where a tile has masked scores,
+/* outputs += weights x values. Sums over keys are whole: where parts would be cut depends on where a block's keys begin,
+ * which bits must not. A masked weight is 0, but 0 * NaN is NaN: where a tile has masked scores,
  * values that are not finite are kept out of the product. */
 static void multiply_values(const strand *s, attn__tile *tile, const attn__score_tile *scores,
                             int32_t masked, key_step *step) {
@@ -291,7 +292,8 @@ static void multiply_values(const strand *s, attn__tile *tile, const attn__score
                            .b = step->values,
                            .c = tile->state.outputs,
                            .stride_c = dim_v,
-                           .accumulate = tile->started};
+                           .accumulate = tile->started,
+                           .whole = 1};
   product.b.data += (scores->first_key - step->first) * step->values.stride;
   (job->plan->direct ? job->kernels->multiply_in_place : job->engine->multiply)(&product);
   tile->started = 1;

@@ -209,7 +209,7 @@ static int64_t edge_rows(attn__problem problem, const attn__engine *engine) {
   return attn__plan_make(&problem, engine, 1).edge_rows;
 }
 
-/* Parts of two slabs of rows, unless a tile has no more than two of them or has to be taken as a whole. */
+/* Parts of twelve rows, in whole slabs, unless a tile has no more than two of them or has to be taken as a whole. */
 static void test_parts_of_tiles(void **state) {
   (void)state;
   const attn__engine *blas = &engines[0], *own = &engines[2];
@@ -217,7 +217,8 @@ static void test_parts_of_tiles(void **state) {
   const attn__problem plain = {.group = 1, .len_q = 30};
   const attn__output wanted = {.data = &number};
   assert_int_equal(edge_rows(plain, own), 12);
-  assert_int_equal(edge_rows(plain, &engines[1]), 8);
+  assert_int_equal(edge_rows(plain, &engines[1]), 12);
+  assert_int_equal(edge_rows(plain, &(attn__engine){.panel = 16, .slab = 7}), 14);
   assert_int_equal(edge_rows(plain, blas), ATTN__PLAN_TILE_ROWS);
   attn__problem whole[] = {plain, plain, plain, plain, plain, plain};
   whole[0].len_q = 24;

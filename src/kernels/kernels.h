@@ -35,6 +35,7 @@ typedef struct attn__product {
   float *c;
   int64_t stride_c;
   int32_t accumulate; /* 1: add to c; 0: overwrite it, whatever it holds */
+  int32_t whole;      /* 1: no sum leaves its register; 0: long ones may go to c in parts: smaller errors */
 } attn__product;
 
 typedef struct attn__kernels {

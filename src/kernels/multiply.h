@@ -12,7 +12,7 @@
 
 enum {
   MULTIPLY_PANEL = MULTIPLY_VECS * VEC_WIDTH,
-  MULTIPLY_INNER = 128, /* the longest sum in one register */
+  MULTIPLY_INNER = 128, /* the longest sum in one register, unless it is to be whole */
 };
 
 #ifdef ATTN_ROLLED /* for sanitizers: unrolled, their checks take minutes to compile */
@@ -100,12 +100,13 @@ static void multiply_piece(const attn__product *p) {
 }
 
 static void multiply(const attn__product *p) {
+  const int64_t longest = p->whole ? p->inner : MULTIPLY_INNER;
   attn__product piece = *p;
-  for (int64_t first = 0; first < p->inner; first += MULTIPLY_INNER) {
-    piece.inner = p->inner - first < MULTIPLY_INNER ? p->inner - first : MULTIPLY_INNER;
+  for (int64_t first = 0; first < p->inner; first += longest) {
+    piece.inner = p->inner - first < longest ? p->inner - first : longest;
     multiply_piece(&piece);
-    piece.a += MULTIPLY_INNER;
-    piece.b.data += MULTIPLY_INNER * p->b.stride;
+    piece.a += longest;
+    piece.b.data += longest * p->b.stride;
     piece.accumulate = 1;
   }
 }
