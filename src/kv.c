@@ -9,9 +9,17 @@ static attn__rows rows_of(const attn__input *input, const attn__kv_tile *tile, i
                       tile->count, width};
 }
 
+attn__rows attn__kv_key_rows(const attn__problem *problem, const attn__kv_tile *tile) {
+  return rows_of(&problem->key, tile, problem->dim);
+}
+
+attn__rows attn__kv_value_rows(const attn__problem *problem, const attn__kv_tile *tile) {
+  return rows_of(&problem->value, tile, problem->dim_v);
+}
+
 attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,
                            const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer) {
-  const attn__rows rows = rows_of(&problem->key, tile, problem->dim);
+  const attn__rows rows = attn__kv_key_rows(problem, tile);
   return attn__product_pack_transposed(engine, kernels, &rows, buffer);
 }
 
@@ -29,7 +37,7 @@ attn__matrix attn__kv_values_in_place(const attn__problem *problem, const attn__
 
 attn__matrix attn__kv_values(const attn__problem *problem, const attn__engine *engine,
                              const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer) {
-  const attn__rows rows = rows_of(&problem->value, tile, problem->dim_v);
+  const attn__rows rows = attn__kv_value_rows(problem, tile);
   if (engine->panel == 0 && rows.stride >= rows.width && rows.stride <= INT32_MAX)
     return (attn__matrix){rows.data, rows.stride, 0};
   return attn__product_pack(engine, kernels, &rows, buffer);
@@ -46,7 +54,7 @@ int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels
 attn__matrix attn__kv_values_cleared(const attn__problem *problem, const attn__engine *engine,
                                      const attn__kernels *kernels, const attn__kv_tile *tile,
                                      float *buffer) {
-  const attn__rows rows = rows_of(&problem->value, tile, problem->dim_v);
+  const attn__rows rows = attn__kv_value_rows(problem, tile);
   const int64_t floats = attn__product_floats(engine, rows.count, rows.width);
   const attn__matrix matrix = attn__product_pack(engine, kernels, &rows, buffer);
   for (int64_t n = 0; n < floats; n++)

@@ -12,6 +12,10 @@ typedef struct attn__kv_tile {
   int64_t b, h, first, count;
 } attn__kv_tile;
 
+/* The rows of a tile as they stand. */
+attn__rows attn__kv_key_rows(const attn__problem *problem, const attn__kv_tile *tile);
+attn__rows attn__kv_value_rows(const attn__problem *problem, const attn__kv_tile *tile);
+
 /* A tile of keys as the right operand of Q K^T, dim x count, packed in buffer. */
 attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,
                            const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer);

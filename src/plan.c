@@ -16,6 +16,7 @@ enum {
   EDGE_ROWS = 12,         /* rows that the edge of the causal rule or of a window is cut into, at least */
   SPLIT_K = 4096,         /* keys of a split, at least */
   MOST_SPLITS = 32,
+  CACHE_FLOATS = 1 << 18,    /* queries, keys and values of a call that need not be asked for ahead */
   FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
 };
 
@@ -66,6 +67,14 @@ static void choose_splits(attn__plan *plan, const attn__problem *problem, const 
   const int32_t split = rows <= FEW_ROWS && plan->query_parts * plan->head_parts == 1;
   plan->split_k = split ? keys : INT64_MAX;
   plan->splits = split ? attn__divide_up(problem->len_k, keys) : 1;
+}
+
+/* Numbers of all queries, keys and values. */
+static double inputs(const attn__problem *problem) {
+  const double keys = (double)problem->heads_kv * (double)problem->len_k;
+  const double queries = (double)problem->heads_q * (double)problem->len_q;
+  return (double)problem->batch *
+         (queries * (double)problem->dim + keys * (double)(problem->dim + problem->dim_v));
 }
 
 /* Floating-point operations of the whole problem, masked ones included. */
@@ -161,6 +170,7 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   choose_edges(&plan, problem, engine);
   choose_blocks(&plan, problem, threads);
   lay_out_scratch(&plan, problem, engine);
+  plan.ahead = inputs(problem) > CACHE_FLOATS;
   return plan;
 }
 

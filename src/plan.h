@@ -23,6 +23,7 @@ typedef struct attn__plan {
   int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
   int64_t blocks;      /* of a head group */
   int32_t direct;      /* few rows: keys and values are multiplied where they stand */
+  int32_t ahead;       /* what will be read next is asked for: all of it does not fit a cache */
   int64_t splits;      /* long keys of few rows, in pieces of split_k whose results are joined; else 1 */
   int64_t split_k;     /* a multiple of tile_k */
   int64_t tasks;       /* batch * heads_kv * blocks, or the parts */
@@ -49,6 +50,15 @@ typedef struct attn__plan {
 
 /* The plan for an engine and at most so many threads. It touches no data. */
 attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *engine, int64_t threads);
+
+/* The head group of a task that is a block, and which of its blocks. The last block comes first: under a causal mask it
+ * is the longest, and long tasks must not come last. */
+static inline int64_t attn__plan_group(const attn__plan *plan, int64_t task) {
+  return task / plan->blocks;
+}
+static inline int64_t attn__plan_block(const attn__plan *plan, int64_t task) {
+  return plan->blocks - 1 - task % plan->blocks;
+}
 
 /* The scratch that all strands need together, in bytes. */
 uint64_t attn__plan_scratch(const attn__plan *plan);

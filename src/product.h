@@ -26,19 +26,13 @@ typedef struct attn__engine {
   void (*multiply)(const attn__product *product);
 } attn__engine;
 
-/* Rows of floats that are to become a right operand: row r begins at data + r * stride, for any stride. */
-typedef struct attn__rows {
-  const float *data;
-  int64_t stride, count, width;
-} attn__rows;
-
 /* The engine over a table's own product. */
 attn__engine attn__product_builtin(const attn__kernels *kernels);
 
 /* The floats that an operand of inner x cols takes when packed. */
 int64_t attn__product_floats(const attn__engine *engine, int64_t inner, int64_t cols);
 
-/* Packs rows as the rows of an operand: count x width. */
+/* Packs rows as the rows of a right operand: count x width. */
 attn__matrix attn__product_pack(const attn__engine *engine, const attn__kernels *kernels,
                                 const attn__rows *rows, float *out);
 

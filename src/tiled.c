@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "attn/attn.h"
 #include "base.h"
 #include "finish.h"
@@ -40,7 +41,8 @@ struct strand {
   attn__state total; /* of the same rows, over several splits */
   int64_t b, kv_head, tiles;
   attn__sequence sequence;
-  attn__tile *tile; /* ATTN__PLAN_BLOCK_TILES of them */
+  attn__tile *tile;   /* ATTN__PLAN_BLOCK_TILES of them */
+  attn__ahead *ahead; /* what products ask for meanwhile */
 };
 
 /* A tile of keys and values that meets the query tiles of a block: keys [first, first + count). */
@@ -158,7 +160,8 @@ static attn__product dot_product(const strand *s, const attn__tile *tile, const 
                          .stride_a = s->job->problem->dim,
                          .b = keys,
                          .c = scores->scores,
-                         .stride_c = scores->stride};
+                         .stride_c = scores->stride,
+                         .ahead = s->ahead};
 }
 
 /* scores: tile rows x keys, scale * v . tanh(q + k): never more of q + k at once than a vector. */
@@ -293,7 +296,8 @@ static void multiply_values(const strand *s, attn__tile *tile, const attn__score
                            .c = tile->state.outputs,
                            .stride_c = dim_v,
                            .accumulate = tile->started,
-                           .whole = 1};
+                           .whole = 1,
+                           .ahead = s->ahead};
   product.b.data += (scores->first_key - step->first) * step->values.stride;
   (job->plan->direct ? job->kernels->multiply_in_place : job->engine->multiply)(&product);
   tile->started = 1;
@@ -366,16 +370,26 @@ static attn__key_range block_visible(const strand *s) {
   return range;
 }
 
+/* While a step's products are made, what comes after it is asked for; the block's keys end at end. */
+static void look_ahead(const strand *s, const key_step *step, int64_t end) {
+  const tiled_job *job = s->job;
+  const attn__kv_tile tile = kv_tile(s, step->first, step->count);
+  const int64_t next_task = atomic_load_explicit(&job->next_task, memory_order_relaxed);
+  attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next_task);
+}
+
 /* The strand's block, in its state, meets the keys of a split. */
 static void meet_split(strand *s, int64_t split) {
   const attn__plan *plan = s->job->plan;
   attn__key_range range = block_visible(s);
+  const int64_t end = range.end;
   range.begin = attn__max(range.begin, split * plan->split_k);
   range.end = attn__min(range.end, (split + 1) * plan->split_k);
   for (int64_t slot = 0; slot < s->tiles; slot++) open_tile(s, &s->tile[slot]);
   for (int64_t key = range.begin / plan->tile_k * plan->tile_k; key < range.end; key += plan->tile_k) {
     key_step step = {.first = attn__max(key, range.begin), .finite = -1};
     step.count = attn__min(key + plan->tile_k, range.end) - step.first;
+    look_ahead(s, &step, end);
     for (int64_t slot = 0; slot < s->tiles; slot++)
       (at_edge(s, &s->tile[slot], &step) ? meet_at_edge : meet)(s, &s->tile[slot], &step);
   }
@@ -413,8 +427,7 @@ static void finish(const strand *s) {
 /* A task that is a block of a head group. */
 static void run_block(strand *s, int64_t task) {
   const attn__plan *plan = s->job->plan;
-  /* The last block first: under a causal mask it is the longest, and long tasks must not come last. */
-  go_to(s, task / plan->blocks, plan->blocks - 1 - task % plan->blocks);
+  go_to(s, attn__plan_group(plan, task), attn__plan_block(plan, task));
   if (plan->splits == 1)
     meet_split(s, 0);
   else
@@ -457,6 +470,7 @@ static void run_strand(void *argument, int64_t index) {
   const attn__plan *plan = job->plan;
   char *base = job->scratch + index * plan->scratch.bytes;
   attn__tile tile[ATTN__PLAN_BLOCK_TILES]; /* not in the strand, which would clear them all */
+  attn__ahead ahead;
   strand s = {.job = job,
               .queries = (float *)(void *)(base + plan->scratch.queries),
               .raw = (float *)(void *)(base + plan->scratch.raw),
@@ -470,7 +484,8 @@ static void run_strand(void *argument, int64_t index) {
               .total = {(float *)(void *)(base + plan->scratch.total_outputs),
                         (float *)(void *)(base + plan->scratch.total_maxima),
                         (double *)(void *)(base + plan->scratch.total_sums)},
-              .tile = tile};
+              .tile = tile,
+              .ahead = &ahead};
   job->engine->enter();
   for (;;) {
     int64_t task = atomic_fetch_add_explicit(&job->next_task, 1, memory_order_relaxed);

@@ -45,6 +45,26 @@ static void test_chosen_sizes(void **state) {
   for_each_engine(check_chosen_sizes);
 }
 
+/* Products ask for every row that they are given, each once, and their numbers do not depend on it. */
+static void check_asking(const attn__engine *engine) {
+  if (!engine->panel || engine->multiply == attn__kernels_reference.multiply)
+    return; /* they ask for nothing */
+  random_source source = random_seeded(support_seed());
+  product_case p = product_case_make(engine, (int64_t[3]){60, 100, 20}, 0, &source);
+  float there[40];
+  attn__ahead ahead = {.count = 2, .pieces = {{there, 1, 10, 30}, {there, 0, 7, 1}}};
+  p.product.ahead = &ahead;
+  for (int n = 0; n < 10; n++) assert_int_equal(product_case_count_wrong(&p, engine), 0);
+  assert_int_equal(ahead.piece, 2);
+  assert_int_equal(ahead.row, 0);
+  product_case_free(&p);
+}
+
+static void test_asking(void **state) {
+  (void)state;
+  for_each_engine(check_asking);
+}
+
 /* Every count of rows of a slab and of columns of a panel. */
 static void check_edges(const attn__engine *engine) {
   random_source source = random_seeded(support_seed());
@@ -124,6 +144,8 @@ static int64_t count_wrong_in_place(const attn__kernels *kernels, const int64_t 
                                     random_source *source) {
   const attn__engine engine = few_engine(kernels, kernels->multiply_in_place);
   product_case p = product_case_make(&engine, size, accumulate, source);
+  attn__ahead ahead = {.count = 1, .pieces = {{p.a.data, 0, 3, 8}}};
+  p.product.ahead = &ahead;
   const int64_t wrong = product_case_count_wrong(&p, &engine);
   product_case_free(&p);
   return wrong;
@@ -139,6 +161,8 @@ static int64_t count_wrong_transposed(const attn__kernels *kernels, const int64_
   for (int64_t j = 0; j < cols; j++)
     for (int64_t k = 0; k < inner; k++) turned.data[j * stride + k] = p.b.data[k * p.rows_b.stride + j];
   p.product.b = (attn__matrix){turned.data, stride, 0};
+  attn__ahead ahead = {.count = 1, .pieces = {{turned.data, 0, 3, 8}}};
+  p.product.ahead = &ahead;
   const int64_t wrong = product_case_count_wrong(&p, &engine);
   guarded_free(&turned);
   product_case_free(&p);
@@ -214,6 +238,7 @@ static void test_packing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_chosen_sizes),
+      cmocka_unit_test(test_asking),
       cmocka_unit_test(test_edges),
       cmocka_unit_test_teardown(test_random_sizes, support_print_seed),
       cmocka_unit_test(test_overwriting_nan),

@@ -3,7 +3,7 @@
  *
  * For simd.c. b is a tile that fits into a cache: rows of a after the first few find it there. The rows of b
  * are read as several streams, a row of each at a time: a core that reads one stream waits for most of its
- * lines, and more so where pages are small.
+ * lines, and more so where pages are small. Meanwhile as many rows of what comes next are asked for.
  */
 #ifndef ATTN_FEW_H
 #define ATTN_FEW_H
@@ -61,7 +61,10 @@ static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, const
 static ALWAYS_INLINE void few_rows(const attn__product *p, const int rows, const int streams, int64_t row) {
   int64_t first = 0, stream;
   for (; (stream = few_stream(p->cols - first, streams)) > 0; first += stream * streams)
-    for (int64_t col = first; col < first + stream; col++) few_dots(p, rows, streams, row, col, stream);
+    for (int64_t col = first; col < first + stream; col++) {
+      if (p->ahead && row == 0) ask_far(p->ahead, streams);
+      few_dots(p, rows, streams, row, col, stream);
+    }
   for (int64_t col = first; col < p->cols; col++) few_dots(p, rows, 1, row, col, 0);
 }
 
@@ -83,7 +86,7 @@ static ALWAYS_INLINE vec few_added(const int count, const vec *left, const vec *
 /* A row of c += the numbers of a row of a times rows of b: number k of each of count streams. */
 static ALWAYS_INLINE void few_mix(const attn__product *p, const int count, int64_t row, int64_t k,
                                   int64_t stream) {
-  vec left[FEW_MIX], right[FEW_MIX];
+  vec left[FEW_MIX] = {vec_set(0)}, right[FEW_MIX] = {vec_set(0)}; /* for analysers, which lose count */
   const int64_t stride_b = stream * p->b.stride, cols = p->cols;
   const float *a = p->a + row * p->stride_a + k, *b = p->b.data + k * p->b.stride;
   float *c = p->c + row * p->stride_c;
@@ -109,8 +112,10 @@ static void few_part(const attn__product *p, float *part) {
   for (int64_t n = 0; n < p->rows * FEW_PART; n++) part[n] = 0;
   int64_t first = 0, stream;
   for (; (stream = few_stream(p->inner - first, FEW_MIX)) > 0; first += stream * FEW_MIX)
-    for (int64_t k = first; k < first + stream; k++)
+    for (int64_t k = first; k < first + stream; k++) {
+      if (p->ahead) ask_far(p->ahead, FEW_MIX);
       for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, FEW_MIX, row, k, stream);
+    }
   for (int64_t k = first; k < p->inner; k++)
     for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, 1, row, k, 0);
 }

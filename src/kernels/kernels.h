@@ -25,6 +25,20 @@ typedef struct attn__matrix {
   int64_t stride, step;
 } attn__matrix;
 
+/* Rows of numbers: row r begins at data + r * stride, for any stride. */
+typedef struct attn__rows {
+  const float *data;
+  int64_t stride, count, width;
+} attn__rows;
+
+/* Rows that will be read soon, in pieces of at least one each. */
+enum { ATTN__AHEAD_PIECES = 3 };
+typedef struct attn__ahead {
+  int64_t count;      /* of pieces */
+  int64_t piece, row; /* the next that has not been asked for */
+  attn__rows pieces[ATTN__AHEAD_PIECES];
+} attn__ahead;
+
 /* c = a b, or c += a b: row-major a (rows x inner) and c (rows x cols), a row of each stride numbers after
  * the one before, at least its width and at most INT32_MAX; b (inner x cols) in panels. */
 typedef struct attn__product {
@@ -36,12 +50,13 @@ typedef struct attn__product {
   int64_t stride_c;
   int32_t accumulate; /* 1: add to c; 0: overwrite it, whatever it holds */
   int32_t whole;      /* 1: no sum leaves its register; 0: long ones may go to c in parts: smaller errors */
+  attn__ahead *ahead; /* what the kernels may ask memory for meanwhile; NULL: nothing */
 } attn__product;
 
 typedef struct attn__kernels {
   const char *name; /* "reference", "avx2", ... */
 
-  /* The product. A panel of b has panel columns, a multiple of 16, all of which can be read, those past cols too; rows are
+  /* The product. A panel of b has panel columns, a multiple of 16; a half that has any of cols can be read as a whole. Rows are
    * taken slab at a time, so a multiple of it is fastest. The bits of a number of c depend on inner alone. */
   int64_t panel, slab;
   void (*multiply)(const attn__product *product);

@@ -8,11 +8,13 @@
 #ifndef ATTN_MULTIPLY_H
 #define ATTN_MULTIPLY_H
 
+#include "kernels/ask.h"
 #include "kernels/kernels.h"
 
 enum {
   MULTIPLY_PANEL = MULTIPLY_VECS * VEC_WIDTH,
   MULTIPLY_INNER = 128, /* the longest sum in one register, unless it is to be whole */
+  MULTIPLY_ASK = 16,    /* lines that are asked for at a time */
 };
 
 #ifdef ATTN_ROLLED /* for sanitizers: unrolled, their checks take minutes to compile */
@@ -80,8 +82,10 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
 
 static ALWAYS_INLINE void multiply_panel(const attn__product *p, const int vecs, int64_t col) {
   int64_t row = 0;
-  for (; row + MULTIPLY_SLAB <= p->rows; row += MULTIPLY_SLAB)
+  for (; row + MULTIPLY_SLAB <= p->rows; row += MULTIPLY_SLAB) {
+    if (p->ahead) ask_near(p->ahead, MULTIPLY_ASK);
     multiply_slab(p, MULTIPLY_SLAB, vecs, row, col);
+  }
   for (; MULTIPLY_SLAB > 6 && row + 6 <= p->rows; row += 6) multiply_slab(p, 6, vecs, row, col);
   const int64_t left = p->rows - row;
   if (left == 5) multiply_slab(p, 5, vecs, row, col);

@@ -87,13 +87,16 @@ static inline vec vec_times_power(vec a, vec n) {
 static inline float vec_sum(vec a) {
   return _mm512_reduce_add_ps(a);
 }
+/* The two halves added. */
+static inline __m256 vec_fold(vec a) {
+  return _mm256_add_ps(_mm512_castps512_ps256(a),
+                       _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)));
+}
+
 /* Four sums go to out. */
 static inline void vec_store_sums(float *out, const vec a[4]) {
-  __m256 half[4];
-  for (int i = 0; i < 4; i++)
-    half[i] = _mm256_add_ps(_mm512_castps512_ps256(a[i]),
-                            _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a[i]), 1)));
-  const __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(half[0], half[1]), _mm256_hadd_ps(half[2], half[3]));
+  const __m256 low = _mm256_hadd_ps(vec_fold(a[0]), vec_fold(a[1]));
+  const __m256 pairs = _mm256_hadd_ps(low, _mm256_hadd_ps(vec_fold(a[2]), vec_fold(a[3])));
   _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1)));
 }
 

@@ -29,6 +29,7 @@ LAYERS = [
     ("context",),
     ("tile",),
     ("plan", "linear", "finish"),
+    ("ahead",),
     ("tiled", "decode", "self", "local", "merge", "softmax"),
     ("resolve",),
     ("api",),

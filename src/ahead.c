@@ -1,0 +1,53 @@
+/* ahead.c - which rows of the caller's arrays a strand will read next.
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Nothing depends on it but speed: what is guessed wrongly is only asked for in vain.
+ */
+#include "ahead.h"
+
+#include "base.h"
+#include "score.h"
+
+static void append(attn__ahead *ahead, attn__rows rows) {
+  if (rows.count > 0) ahead->pieces[ahead->count++] = rows;
+}
+
+static void append_tile(attn__ahead *ahead, const attn__problem *problem, const attn__kv_tile *tile) {
+  append(ahead, attn__kv_key_rows(problem, tile));
+  append(ahead, attn__kv_value_rows(problem, tile));
+}
+
+/* The queries of a block that is a task, of the first of its heads, and the keys and values that they see first. */
+static void append_block(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
+                         int64_t task) {
+  const int64_t group = attn__plan_group(plan, task);
+  const int64_t b = group / problem->heads_kv, h = group % problem->heads_kv;
+  const int64_t rows = attn__divide_up(plan->block_tiles, plan->head_parts) * plan->tile_q;
+  const attn__sequence sequence = attn__sequence_of(problem, b);
+  attn__score_tile block = {.b = b, .first_head = h * problem->group, .heads = 1};
+  block.first_query = attn__plan_block(plan, task) * plan->block_tiles / plan->head_parts * plan->tile_q;
+  block.queries = attn__min(rows, sequence.len_q - block.first_query);
+  if (block.queries <= 0 || problem->centers.data)
+    return; /* around centers it takes long to see which keys */
+  const attn__key_range seen = attn__score_visible(problem, &block);
+  const attn__kv_tile keys = {sequence.batch_k, h, sequence.first_k + seen.begin,
+                              attn__min(plan->tile_k, seen.end - seen.begin)};
+  const float *query = attn__input_row(&problem->query, sequence.batch_q, block.first_head,
+                                       sequence.first_q + block.first_query);
+  if (!plan->direct)
+    append(ahead, (attn__rows){query, problem->query.strides.row, block.queries, problem->dim});
+  append_tile(ahead, problem, &keys);
+}
+
+void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
+                      const attn__kv_tile *tile, int64_t end, int64_t next_task) {
+  const int64_t first = tile->first + tile->count;
+  const attn__kv_tile next = {tile->b, tile->h, first, attn__min(plan->tile_k, end - first)};
+  ahead->count = ahead->piece = ahead->row = 0;
+  if (!plan->ahead) return;
+  if (plan->direct) append(ahead, attn__kv_value_rows(problem, tile));
+  if (first < end)
+    append_tile(ahead, problem, &next);
+  else if (next_task < plan->tasks && plan->part.count == 0)
+    append_block(ahead, problem, plan, next_task);
+}

@@ -1,0 +1,15 @@
+/* ahead.h - which rows of the caller's arrays a strand will read next.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_AHEAD_H
+#define ATTN_AHEAD_H
+
+#include "kernels/kernels.h"
+#include "kv.h"
+#include "plan.h"
+
+/* Sets up what is to be asked for while a tile of keys, and then its values, are multiplied: the tile after it,
+ * if its rows end before end, or else the beginning of the task that will probably be next. */
+void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
+                      const attn__kv_tile *tile, int64_t end, int64_t next_task);
+
+#endif

@@ -1,0 +1,186 @@
+/* test_ahead.c - what is asked for while products are made: the right rows, and never one outside of an array.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "ahead.h"
+
+#include "base.h"
+#include "support.h"
+
+enum { BATCH = 2, HEADS = 3, LEN = 600, DIM = 64, DIM_V = 32, TRIES = 1000 };
+
+static const attn__engine engine = {.panel = 32, .slab = 12, .few = 8};
+static float queries[BATCH * HEADS * LEN * DIM], keys[BATCH * HEADS * LEN * DIM],
+    values[BATCH * HEADS * LEN * DIM_V];
+
+/* A problem of dense arrays. */
+static attn__problem problem_of(int64_t len_q, int64_t len_k) {
+  return (attn__problem){.batch = BATCH,
+                         .heads_q = HEADS,
+                         .heads_kv = HEADS,
+                         .group = 1,
+                         .len_q = len_q,
+                         .len_k = len_k,
+                         .dim = DIM,
+                         .dim_v = DIM_V,
+                         .query = {queries, {HEADS * len_q * DIM, len_q * DIM, DIM}},
+                         .key = {keys, {HEADS * len_k * DIM, len_k * DIM, DIM}},
+                         .value = {values, {HEADS * len_k * DIM_V, len_k * DIM_V, DIM_V}},
+                         .window_left = ATTN__UNBOUNDED,
+                         .window_right = ATTN__UNBOUNDED,
+                         .window_dilation = 1};
+}
+
+static attn__plan plan_of(const attn__problem *problem) {
+  attn__plan plan = attn__plan_make(problem, &engine, 1);
+  plan.ahead = 1;
+  return plan;
+}
+
+static void assert_rows(const attn__rows *rows, const attn__input *input, const attn__kv_tile *tile,
+                        int64_t width) {
+  assert_ptr_equal(rows->data, attn__input_row(input, tile->b, tile->h, tile->first));
+  assert_int_equal(rows->stride, input->strides.row);
+  assert_int_equal(rows->count, tile->count);
+  assert_int_equal(rows->width, width);
+}
+
+static void test_next_tile(void **state) {
+  (void)state;
+  const attn__problem problem = problem_of(LEN, LEN);
+  const attn__plan plan = plan_of(&problem);
+  attn__ahead ahead;
+  for (int64_t first = 0; first + plan.tile_k < LEN; first += plan.tile_k) {
+    const attn__kv_tile tile = {1, 2, first, plan.tile_k},
+                        next = {1, 2, first + plan.tile_k,
+                                attn__min(plan.tile_k, LEN - first - plan.tile_k)};
+    attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, 0);
+    assert_int_equal(ahead.count, 2);
+    assert_int_equal(ahead.piece, 0);
+    assert_int_equal(ahead.row, 0);
+    assert_rows(&ahead.pieces[0], &problem.key, &next, DIM);
+    assert_rows(&ahead.pieces[1], &problem.value, &next, DIM_V);
+  }
+}
+
+static void test_next_block(void **state) {
+  (void)state;
+  const attn__problem problem = problem_of(100, LEN);
+  const attn__plan plan = plan_of(&problem);
+  const attn__kv_tile tile = {0, 0, 0, LEN}, next_queries = {1, 1, 0, 100}, next = {1, 1, 0, plan.tile_k};
+  attn__ahead ahead;
+  assert_int_equal(plan.tasks, BATCH * HEADS);
+  attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, HEADS + 1);
+  assert_int_equal(ahead.count, 3);
+  assert_rows(&ahead.pieces[0], &problem.query, &next_queries, DIM);
+  assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
+  assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
+}
+
+/* Few queries: the values of a tile are read after its keys, and of what follows the queries are not worth it. */
+static void test_few_queries(void **state) {
+  (void)state;
+  const attn__problem problem = problem_of(1, LEN);
+  const attn__plan plan = plan_of(&problem);
+  const attn__kv_tile first = {0, 1, 0, plan.tile_k}, next = {0, 1, plan.tile_k, plan.tile_k};
+  const attn__kv_tile last = {0, 1, LEN - 10, 10}, other = {1, 0, 0, plan.tile_k};
+  attn__ahead ahead;
+  assert_true(plan.direct);
+  attn__ahead_look(&ahead, &problem, &plan, &first, LEN, HEADS);
+  assert_int_equal(ahead.count, 3);
+  assert_rows(&ahead.pieces[0], &problem.value, &first, DIM_V);
+  assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
+  assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
+  attn__ahead_look(&ahead, &problem, &plan, &last, LEN, HEADS);
+  assert_int_equal(ahead.count, 3);
+  assert_rows(&ahead.pieces[0], &problem.value, &last, DIM_V);
+  assert_rows(&ahead.pieces[1], &problem.key, &other, DIM);
+  assert_rows(&ahead.pieces[2], &problem.value, &other, DIM_V);
+}
+
+static int64_t pieces_at_end(const attn__problem *problem, const attn__plan *plan, int64_t task) {
+  const attn__kv_tile tile = {0, 0, 0, LEN};
+  attn__ahead ahead;
+  attn__ahead_look(&ahead, problem, plan, &tile, LEN, task);
+  return ahead.count;
+}
+
+static void test_nothing_to_ask_for(void **state) {
+  (void)state;
+  const attn__problem problem = problem_of(100, LEN);
+  const attn__plan plan = plan_of(&problem);
+  attn__plan small = plan, parts = plan;
+  attn__problem centered = problem, short_of_queries = problem, short_of_keys = problem;
+  const int64_t lengths[BATCH] = {LEN, 0};
+  small.ahead = 0;
+  parts.part.count = 1;
+  centered.centers.data = queries;
+  short_of_queries.lengths_q = short_of_keys.lengths_k = lengths;
+  assert_int_equal(pieces_at_end(&problem, &plan, plan.tasks - 1), 3);
+  assert_int_equal(pieces_at_end(&problem, &plan, plan.tasks), 0);
+  assert_int_equal(pieces_at_end(&problem, &small, 1), 0);
+  assert_int_equal(pieces_at_end(&problem, &parts, 1), 0);
+  assert_int_equal(pieces_at_end(&centered, &plan, 1), 0);
+  assert_int_equal(pieces_at_end(&short_of_queries, &plan, HEADS), 0);
+  assert_int_equal(pieces_at_end(&short_of_keys, &plan, HEADS), 1); /* the queries, which see nothing */
+}
+
+/* Small inputs are in a cache. */
+static void test_when(void **state) {
+  (void)state;
+  const attn__problem small = problem_of(100, 100), large = problem_of(LEN, LEN);
+  assert_false(attn__plan_make(&small, &engine, 1).ahead);
+  assert_true(attn__plan_make(&large, &engine, 1).ahead);
+}
+
+static void assert_inside(const attn__rows *rows, const float *array, int64_t length) {
+  assert_true(rows->count > 0);
+  assert_true(rows->data >= array);
+  assert_true(rows->data + (rows->count - 1) * rows->stride + rows->width <= array + length);
+}
+
+/* Windows, causal rules, groups of heads and lengths of every kind. */
+static void test_rows_are_inside(void **state) {
+  (void)state;
+  random_source source = random_seeded(support_seed());
+  for (int n = 0; n < TRIES; n++) {
+    const int64_t len_q = random_between(&source, 1, LEN), len_k = random_between(&source, 1, LEN);
+    attn__problem problem = problem_of(len_q, len_k);
+    const int64_t lengths_k[BATCH] = {random_between(&source, 0, len_k), random_between(&source, 0, len_k)};
+    const int64_t lengths_q[BATCH] = {random_between(&source, 0, len_q), random_between(&source, 0, len_q)};
+    if (random_once_in(&source, 2)) problem.lengths_k = lengths_k;
+    if (random_once_in(&source, 2)) problem.lengths_q = lengths_q;
+    problem.causal = random_once_in(&source, 2);
+    if (random_once_in(&source, 2)) problem.window_left = random_between(&source, 0, LEN);
+    problem.offset = random_between(&source, -LEN, LEN);
+    if (random_once_in(&source, 2)) { /* all heads share the first one's keys */
+      problem.heads_kv = 1;
+      problem.group = HEADS;
+    }
+    const attn__plan plan = plan_of(&problem);
+    if (plan.empty) continue;
+    const int64_t first = random_between(&source, 0, len_k - 1);
+    const attn__kv_tile tile = {0, 0, first,
+                                random_between(&source, 1, attn__min(plan.tile_k, len_k - first))};
+    attn__ahead ahead;
+    attn__ahead_look(&ahead, &problem, &plan, &tile, random_between(&source, first + tile.count, len_k),
+                     random_between(&source, 0, plan.tasks));
+    assert_true(ahead.count <= ATTN__AHEAD_PIECES);
+    for (int64_t p = 0; p < ahead.count; p++) {
+      const float *data = ahead.pieces[p].data;
+      if (data >= queries && data < queries + COUNT_OF(queries))
+        assert_inside(&ahead.pieces[p], queries, COUNT_OF(queries));
+      else if (ahead.pieces[p].width == DIM)
+        assert_inside(&ahead.pieces[p], keys, COUNT_OF(keys));
+      else
+        assert_inside(&ahead.pieces[p], values, COUNT_OF(values));
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_next_tile),   cmocka_unit_test(test_next_block),
+      cmocka_unit_test(test_few_queries), cmocka_unit_test(test_nothing_to_ask_for),
+      cmocka_unit_test(test_when),        cmocka_unit_test(test_rows_are_inside),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
