@@ -38,7 +38,8 @@ attn__matrix attn__product_pack_transposed(const attn__engine *engine, const att
   const attn__matrix matrix = packed(engine, rows->width, rows->count, out);
   for (int64_t first = 0; first < rows->count; first += matrix.stride, out += matrix.step) {
     const int64_t count = attn__min(matrix.stride, rows->count - first);
-    if (count < matrix.stride) memset(out, 0, (size_t)matrix.step * sizeof *out);
+    if (count % (matrix.stride / 2) != 0)
+      memset(out, 0, (size_t)matrix.step * sizeof *out); /* no half to be read has a gap */
     kernels->transpose(count, rows->width, rows->data + first * rows->stride, rows->stride, out,
                        matrix.stride);
   }
