@@ -3,6 +3,7 @@
 #include "ahead.h"
 
 #include "base.h"
+#include "kernels/ask.h"
 #include "support.h"
 
 enum { BATCH = 2, HEADS = 3, LEN = 600, DIM = 64, DIM_V = 32, TRIES = 1000 };
@@ -73,6 +74,80 @@ static void test_next_block(void **state) {
   assert_rows(&ahead.pieces[0], &problem.query, &next_queries, DIM);
   assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
   assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
+}
+
+/* Blocks of the same head, the last one first: each with its own queries, and the first keys that its window has. */
+static void test_blocks_of_a_head(void **state) {
+  (void)state;
+  attn__problem problem = problem_of(LEN, LEN);
+  problem.causal = problem.has_window = 1;
+  problem.window_left = 50;
+  attn__plan plan = attn__plan_make(&problem, &engine, 8);
+  plan.ahead = 1;
+  assert_true(plan.blocks > 2);
+  for (int64_t block = 0; block < plan.blocks; block++) {
+    const int64_t rows = plan.block_tiles * plan.tile_q, first = block * rows;
+    const int64_t queries_of_it = attn__min(rows, LEN - first), begin = attn__max(first - 50, 0);
+    const attn__kv_tile tile = {0, 0, 0, LEN}, next_queries = {1, 2, first, queries_of_it};
+    const attn__kv_tile next = {1, 2, begin, attn__min(plan.tile_k, first + queries_of_it - begin)};
+    attn__ahead ahead;
+    attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, 5 * plan.blocks + plan.blocks - 1 - block);
+    assert_int_equal(ahead.count, 3);
+    assert_rows(&ahead.pieces[0], &problem.query, &next_queries, DIM);
+    assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
+    assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
+  }
+}
+
+/* Packed sequences: rows are counted from the beginning of the entry's. */
+static void test_packed_sequences(void **state) {
+  (void)state;
+  attn__problem problem = problem_of(100, 300);
+  const int64_t starts_q[] = {0, 40, 100}, starts_k[] = {0, 100, 300};
+  problem.starts_q = starts_q;
+  problem.starts_k = starts_k;
+  const attn__plan plan = plan_of(&problem);
+  const attn__kv_tile tile = {0, 0, 0, 100}, next_queries = {0, 0, 40, 60}, next = {0, 0, 100, plan.tile_k};
+  attn__ahead ahead;
+  assert_int_equal(plan.tasks, BATCH * HEADS);
+  attn__ahead_look(&ahead, &problem, &plan, &tile, 100, HEADS);
+  assert_int_equal(ahead.count, 3);
+  assert_rows(&ahead.pieces[0], &problem.query, &next_queries, DIM);
+  assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
+  assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
+}
+
+/* Each row of each piece, once. */
+static void test_rows_in_order(void **state) {
+  (void)state;
+  attn__ahead ahead = {.count = 2, .pieces = {{keys, 70, 3, 60}, {values + 5, -5, 2, 4}}};
+  const float *expected[] = {keys, keys + 70, keys + 140, values + 5, values};
+  const int64_t widths[] = {60, 60, 60, 4, 4};
+  for (size_t n = 0; n < COUNT_OF(expected); n++) {
+    int64_t width = 0;
+    assert_ptr_equal(ask_next_row(&ahead, &width), expected[n]);
+    assert_int_equal(width, widths[n]);
+  }
+  int64_t width;
+  assert_null(ask_next_row(&ahead, &width));
+}
+
+/* Lines are counted, the last of a row too; a row is never asked for in part. */
+static void test_how_much_is_asked_for(void **state) {
+  (void)state;
+  attn__ahead ahead = {.count = 1, .pieces = {{keys, DIM, 9, 40}}};
+  ask_near(&ahead, 0);
+  assert_int_equal(ahead.row, 0);
+  ask_near(&ahead, 3);
+  assert_int_equal(ahead.row, 1);
+  ask_near(&ahead, 4);
+  assert_int_equal(ahead.row, 3);
+  ask_far(&ahead, 0);
+  assert_int_equal(ahead.row, 3);
+  ask_far(&ahead, 2);
+  assert_int_equal(ahead.row, 5);
+  ask_far(&ahead, 100);
+  assert_int_equal(ahead.piece, 1);
 }
 
 /* Few queries: the values of a tile are read after its keys, and of what follows the queries are not worth it. */
@@ -178,9 +253,16 @@ static void test_rows_are_inside(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_next_tile),   cmocka_unit_test(test_next_block),
-      cmocka_unit_test(test_few_queries), cmocka_unit_test(test_nothing_to_ask_for),
-      cmocka_unit_test(test_when),        cmocka_unit_test(test_rows_are_inside),
+      cmocka_unit_test(test_next_tile),
+      cmocka_unit_test(test_next_block),
+      cmocka_unit_test(test_blocks_of_a_head),
+      cmocka_unit_test(test_packed_sequences),
+      cmocka_unit_test(test_rows_in_order),
+      cmocka_unit_test(test_how_much_is_asked_for),
+      cmocka_unit_test(test_few_queries),
+      cmocka_unit_test(test_nothing_to_ask_for),
+      cmocka_unit_test(test_when),
+      cmocka_unit_test(test_rows_are_inside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

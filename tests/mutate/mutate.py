@@ -26,7 +26,7 @@ STUCK = 120  # seconds after which a test waits for ever
 ROUNDS = "25"
 
 # Test programs, with what they have in their environment; the quick ones first.
-QUICK = ["api", "refused", "refused_verbs", "sizes", "base", "check", "kv", "plan", "cpu", "workers", "random", "score",
+QUICK = ["ahead", "api", "refused", "refused_verbs", "sizes", "base", "check", "kv", "plan", "cpu", "workers", "random", "score",
          "local"]
 SLOW = {
     r"tiled|plan|finish|tile|kv|score|problem": ["tiled", "decode"],
