@@ -99,6 +99,31 @@ static void test_blocks_of_a_head(void **state) {
   }
 }
 
+/* Heads that share their keys: a block has a few of the queries of each, and those of the first are asked for. */
+static void test_blocks_of_a_group(void **state) {
+  (void)state;
+  attn__problem problem = problem_of(LEN, LEN);
+  problem.heads_kv = 1;
+  problem.group = HEADS;
+  problem.key.strides.batch = LEN * DIM;
+  problem.value.strides.batch = LEN * DIM_V;
+  const attn__plan plan = plan_of(&problem);
+  const attn__kv_tile tile = {0, 0, 0, LEN}, next = {1, 0, 0, plan.tile_k};
+  assert_true(plan.blocks > 1);
+  assert_int_equal(plan.head_parts, HEADS);
+  for (int64_t block = 0; block < plan.blocks; block++) {
+    const int64_t first = block * plan.block_tiles / HEADS * plan.tile_q;
+    const int64_t rows = attn__divide_up(plan.block_tiles, HEADS) * plan.tile_q;
+    const attn__kv_tile next_queries = {1, 0, first, attn__min(rows, LEN - first)};
+    attn__ahead ahead;
+    attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, plan.blocks + plan.blocks - 1 - block);
+    assert_int_equal(ahead.count, 3);
+    assert_rows(&ahead.pieces[0], &problem.query, &next_queries, DIM);
+    assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
+    assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
+  }
+}
+
 /* Packed sequences: rows are counted from the beginning of the entry's. */
 static void test_packed_sequences(void **state) {
   (void)state;
@@ -135,7 +160,7 @@ static void test_rows_in_order(void **state) {
 /* Lines are counted, the last of a row too; a row is never asked for in part. */
 static void test_how_much_is_asked_for(void **state) {
   (void)state;
-  attn__ahead ahead = {.count = 1, .pieces = {{keys, DIM, 9, 40}}};
+  attn__ahead ahead = {.count = 1, .pieces = {{keys, DIM, 9, 48}}};
   ask_near(&ahead, 0);
   assert_int_equal(ahead.row, 0);
   ask_near(&ahead, 3);
@@ -256,6 +281,7 @@ int main(void) {
       cmocka_unit_test(test_next_tile),
       cmocka_unit_test(test_next_block),
       cmocka_unit_test(test_blocks_of_a_head),
+      cmocka_unit_test(test_blocks_of_a_group),
       cmocka_unit_test(test_packed_sequences),
       cmocka_unit_test(test_rows_in_order),
       cmocka_unit_test(test_how_much_is_asked_for),
