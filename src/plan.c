@@ -7,6 +7,7 @@
 #include "score.h"
 
 enum {
+  LINE_FLOATS = ATTN_CACHE_LINE / sizeof(float),
   TILE_K = 256,           /* keys of a tile, at most */
   TILE_FLOATS = 1 << 15,  /* a transposed tile of keys, at most: as much again for the values */
   WINDOW_ROWS = 16,       /* a tile has one row for so many keys of a window, at most */
@@ -43,6 +44,7 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
       attn__clamp(TILE_FLOATS / attn__max(problem->dim, problem->dim_v), 16, TILE_K) / 16 * 16;
   plan->tile_q = equal_parts(problem->len_q, rows, slab);
   plan->tile_k = equal_parts(problem->len_k, keys, 16);
+  plan->score_stride = attn__round_up(plan->tile_k, LINE_FLOATS);
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
   plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
   plan->head_parts = attn__divide_up(problem->group, plan->tile_heads);
@@ -130,7 +132,7 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
     plan->scratch.weight =
         append(bytes, attn__product_floats(engine, problem->dim, ATTN__PLAN_WEIGHT_COLS), size);
   }
-  plan->scratch.scores = append(bytes, tile_rows * plan->tile_k, size);
+  plan->scratch.scores = append(bytes, tile_rows * plan->score_stride, size);
   plan->scratch.keys = append(bytes, attn__product_floats(engine, problem->dim, plan->tile_k), size);
   plan->scratch.values = append(bytes, attn__product_floats(engine, plan->tile_k, problem->dim_v), size);
   append_state(bytes, rows, problem->dim_v, &plan->scratch.outputs, &plan->scratch.maxima,

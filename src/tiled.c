@@ -306,7 +306,7 @@ static void multiply_values(const strand *s, attn__tile *tile, const attn__score
 
 /* A tile of scores for the keys of a step in the range of a query tile; none of them may be. */
 static attn__score_tile scores_of_step(const strand *s, const attn__tile *tile, const key_step *step) {
-  attn__score_tile scores = score_tile(tile, s->scores, s->job->plan->tile_k);
+  attn__score_tile scores = score_tile(tile, s->scores, s->job->plan->score_stride);
   scores.first_key = attn__max(step->first, tile->visible.begin);
   scores.keys = attn__max(attn__min(step->first + step->count, tile->visible.end) - scores.first_key, 0);
   return scores;

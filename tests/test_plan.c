@@ -49,7 +49,7 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
   } pieces[] = {
       {plan->scratch.queries, rows * problem->dim * size},
       {plan->scratch.outputs, rows * problem->dim_v * size},
-      {plan->scratch.scores, tile_rows * plan->tile_k * size},
+      {plan->scratch.scores, tile_rows * plan->score_stride * size},
       {plan->scratch.keys, attn__product_floats(engine, problem->dim, plan->tile_k) * size},
       {plan->scratch.values, attn__product_floats(engine, plan->tile_k, problem->dim_v) * size},
       {plan->scratch.maxima, rows * size},
@@ -76,6 +76,7 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
   assert_true(plan->tile_q >= 1 && plan->tile_q <= problem->len_q);
   assert_true(plan->tile_heads >= 1 && plan->tile_heads <= problem->group);
   assert_true(plan->tile_k >= 1 && plan->tile_k <= problem->len_k);
+  assert_true(plan->score_stride >= plan->tile_k && plan->score_stride % (ATTN_CACHE_LINE / 4) == 0);
   assert_int_equal(plan->query_parts, attn__divide_up(problem->len_q, plan->tile_q));
   assert_int_equal(plan->head_parts, attn__divide_up(problem->group, plan->tile_heads));
   assert_true(plan->tile_heads == 1 || plan->tile_q == problem->len_q);
