@@ -54,16 +54,26 @@ static inline __m512 emulated_scalef_ps(__m512 a, __m512 n) {
   return simde_mm512_loadu_ps(parts);
 }
 
+static inline __m512i emulated_cvtps_epi32(__m512 a) {
+  float parts[16];
+  int32_t whole[16];
+  simde_mm512_storeu_ps(parts, a);
+  for (int i = 0; i < 16; i++) whole[i] = isnan(parts[i]) ? INT32_MIN : (int32_t)lrintf(parts[i]);
+  return simde_mm512_loadu_si512(whole);
+}
+
 #undef _mm512_mask_loadu_ps
 #undef _mm512_mask_storeu_ps
 #undef _mm512_reduce_add_ps
 #undef _mm512_reduce_max_ps
 #undef _mm512_scalef_ps
+#undef _mm512_cvtps_epi32
 #define _mm512_mask_loadu_ps  emulated_mask_loadu_ps
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
 #define _mm512_reduce_add_ps  emulated_reduce_add_ps
 #define _mm512_reduce_max_ps  emulated_reduce_max_ps
 #define _mm512_scalef_ps      emulated_scalef_ps
+#define _mm512_cvtps_epi32    emulated_cvtps_epi32
 
 #include "kernels/vec_avx512.h"
 

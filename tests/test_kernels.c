@@ -112,6 +112,34 @@ static void test_divide(void **state) {
   for_each_run(check_divide);
 }
 
+/* Quotients of whatever size, by whatever divisor, as the division rounds them; those of which little is left
+ * over as a normal number to 1 ulp. */
+static void test_divide_by_any(void **state) {
+  (void)state;
+  const attn__kernels *tables[MOST_TABLES];
+  const int count = tables_here(tables);
+  const float divisors[] = {1,        3,         0.7f,    1e9f,     0x1.fffffep0f, 0x1.fffffep9f,
+                            0x1p-60f, 0x1.8p59f, 0x1p60f, 0x1p100f, 0x1p-126f,     1e-40f,
+                            INFINITY, NAN,       -3,      0};
+  const float numbers[] = {0,         -0.0f,       1,      -1e-30f,   3.4e38f, 0x1.fffffep-3f,  INFINITY,
+                           -INFINITY, NAN,         1e-37f, 0x1p-149f, 7,       0x1.fffffep127f, -2.5f,
+                           1e20f,     123456.789f, 0.1f};
+  float out[COUNT_OF(numbers)];
+  for (int t = 0; t < count; t++)
+    for (size_t d = 0; d < COUNT_OF(divisors); d++) {
+      tables[t]->divide(COUNT_OF(numbers), numbers, divisors[d], out);
+      for (size_t n = 0; n < COUNT_OF(numbers); n++) {
+        const float expected = numbers[n] / divisors[d];
+        if (isnan(expected) != isnan(out[n]) || (!isnan(expected) && ulps_between(out[n], expected) > 1))
+          fail_msg("%s: %a / %a is %a, not %a", tables[t]->name, (double)numbers[n], (double)divisors[d],
+                   (double)out[n], (double)expected);
+        if (fabsf(expected) >= 0x1p-100f && out[n] != expected)
+          fail_msg("%s: %a / %a rounds otherwise", tables[t]->name, (double)numbers[n],
+                   (double)divisors[d]);
+      }
+    }
+}
+
 static void check_exp_sum(kernel_run *run) {
   const float shift = fmaxf(attn__kernels_reference.row_max(run->count, run->x), 0);
   double sum = 0;
@@ -428,6 +456,7 @@ int main(void) {
       cmocka_unit_test(test_row_max_of_infinities),
       cmocka_unit_test(test_scale),
       cmocka_unit_test(test_divide),
+      cmocka_unit_test(test_divide_by_any),
       cmocka_unit_test(test_exp_sum),
       cmocka_unit_test(test_rows),
       cmocka_unit_test(test_exp_sum_shifted),

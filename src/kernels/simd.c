@@ -25,42 +25,74 @@ static inline float row_max(int64_t count, const float *x) {
   return vec_largest(vec_max(even, odd));
 }
 
-/* exp(x) for x <= 0: 2^n exp(r) with n = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by a polynomial.
- * The polynomial is minimax in relative error with its first two coefficients held at 1. */
-static inline vec exp_nonpositive(vec x) {
-  vec n;
-  x = vec_max(vec_set(-104), x); /* whose exp is 0; in this order NaN stays */
-  const vec power = vec_nearest(x, vec_set(0x1.715476p0f), &n);
-  vec r = vec_fnma(n, vec_set(0x1.62e430p-1f), x);
-  r = vec_fnma(n, vec_set(-0x1.05c610p-29f), r);
+/* exp(x) = 2^n exp(r) with n = round(x / ln 2), |r| <= ln 2 / 2. Returns exp(r) by a polynomial, which is minimax in
+ * relative error with its first two coefficients held at 1, and n for vec_times_power. */
+static inline vec exp_parts(vec x, vec *n, vec *power) {
+  *power = vec_nearest(x, vec_set(0x1.715476p0f), n);
+  vec r = vec_fnma(*n, vec_set(0x1.62e430p-1f), x);
+  r = vec_fnma(*n, vec_set(-0x1.05c610p-29f), r);
   vec p = vec_set(0x1.6a2422p-10f);
   p = vec_fma(p, r, vec_set(0x1.1239e2p-7f));
   p = vec_fma(p, r, vec_set(0x1.5558f2p-5f));
   p = vec_fma(p, r, vec_set(0x1.555492p-3f));
   p = vec_fma(p, r, vec_set(0x1.fffffcp-2f));
   p = vec_fma(p, r, vec_set(1));
-  p = vec_fma(p, r, vec_set(1));
-  return vec_times_power(p, power);
+  return vec_fma(p, r, vec_set(1));
+}
+
+static const float exp_limit = -87; /* nothing from there to 0 has a denormal exp */
+
+static inline vec exp_normal(vec x) {
+  vec n, power;
+  const vec p = exp_parts(x, &n, &power);
+  return vec_times_power(p, n, power);
+}
+
+/* exp(x) for any x <= 0. Denormals are rounded as integers: arithmetic that makes them takes hundreds of cycles. */
+static inline vec exp_any(vec x) {
+  const vec smallest = vec_set(0x1p-103f);
+  vec n, power;
+  const vec p =
+      exp_parts(vec_max(vec_set(-104), x), &n, &power); /* whose exp is 0; in this order NaN stays */
+  const vec e = vec_mul(p, vec_power(vec_add(power, vec_set(23)))); /* 2^23 exp(x) */
+  const vec denormal = vec_from_bits(vec_mul(vec_min(smallest, e), vec_set(0x1p126f)));
+  return vec_where_small(e, smallest, denormal, vec_mul(vec_max(smallest, e), vec_set(0x1p-23f)));
+}
+
+/* exp(x - shift), which goes to out; returns it. */
+static inline vec exp_step(const float *x, vec shifts, float *out) {
+  const vec shifted = vec_sub(vec_load(x), shifts);
+  const vec e = vec_all_from(shifted, vec_set(exp_limit)) ? exp_normal(shifted) : exp_any(shifted);
+  vec_store(out, e);
+  return e;
+}
+
+/* The same for two vectors: each waits for itself. Returns sum and theirs. */
+static inline vec exp_two_steps(const float *x, vec shifts, float *out, vec sum) {
+  vec e = vec_sub(vec_load(x), shifts), f = vec_sub(vec_load(x + VEC_WIDTH), shifts);
+  if (vec_all_from(vec_min(e, f), vec_set(exp_limit))) {
+    e = exp_normal(e);
+    f = exp_normal(f);
+  } else {
+    e = exp_any(e);
+    f = exp_any(f);
+  }
+  vec_store(out, e);
+  vec_store(out + VEC_WIDTH, f);
+  return vec_add(vec_add(sum, e), f);
 }
 
 static inline float exp_sum(int64_t count, const float *x, float shift, float *out) {
-  vec shifts = vec_set(shift), sum = vec_set(0);
+  const vec shifts = vec_set(shift);
+  vec sum = vec_set(0);
   int64_t j = 0;
-  for (; j + 2 * VEC_WIDTH <= count; j += 2 * VEC_WIDTH) { /* two at a time: each waits for itself */
-    vec first = exp_nonpositive(vec_sub(vec_load(x + j), shifts));
-    vec second = exp_nonpositive(vec_sub(vec_load(x + j + VEC_WIDTH), shifts));
-    vec_store(out + j, first);
-    vec_store(out + j + VEC_WIDTH, second);
-    sum = vec_add(vec_add(sum, first), second);
-  }
+  for (; j + 2 * VEC_WIDTH <= count; j += 2 * VEC_WIDTH) sum = exp_two_steps(x + j, shifts, out + j, sum);
   if (j + VEC_WIDTH <= count) {
-    vec e = exp_nonpositive(vec_sub(vec_load(x + j), shifts));
-    vec_store(out + j, e);
-    sum = vec_add(sum, e);
+    sum = vec_add(sum, exp_step(x + j, shifts, out + j));
     j += VEC_WIDTH;
   }
   if (j < count) {
-    vec e = exp_nonpositive(vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts));
+    const vec e = exp_any(vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts));
     vec_store_part(out + j, count - j, e);
     sum = vec_add(sum, e);
   }
@@ -84,12 +116,24 @@ static void scale(int64_t count, const float *x, float factor, float *out) {
     vec_store_part(out + j, count - j, vec_mul(factors, vec_load_part(x + j, count - j, factors)));
 }
 
+/* x / divisor. Where nothing on the way is denormal for it, by the reciprocal: the product, and what it leaves of x
+ * divided likewise, which rounds as the division does (Markstein, 1990). Of infinity it leaves NaN. */
+static inline vec quotient(vec x, vec divisor, vec reciprocal, int32_t by_reciprocal) {
+  if (!by_reciprocal) return vec_div(x, divisor);
+  const vec first = vec_mul(x, reciprocal);
+  const vec second = vec_fma(vec_fnma(first, divisor, x), reciprocal, first);
+  return vec_where_small(first, vec_set(INFINITY), second, first);
+}
+
 static void divide(int64_t count, const float *x, float divisor, float *out) {
-  vec divisors = vec_set(divisor);
+  const vec divisors = vec_set(divisor), reciprocals = vec_set(1 / divisor);
+  const int32_t by_reciprocal = divisor > 0x1p-60f && divisor < 0x1p60f;
   int64_t j = 0;
-  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) vec_store(out + j, vec_div(vec_load(x + j), divisors));
-  if (j < count)
-    vec_store_part(out + j, count - j, vec_div(vec_load_part(x + j, count - j, divisors), divisors));
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH)
+    vec_store(out + j, quotient(vec_load(x + j), divisors, reciprocals, by_reciprocal));
+  if (j == count) return;
+  const vec rest = vec_load_part(x + j, count - j, divisors);
+  vec_store_part(out + j, count - j, quotient(rest, divisors, reciprocals, by_reciprocal));
 }
 
 /* tanh(y): y + y^3 P(y^2) by a minimax polynomial below 0.65, else (1 - t) / (1 + t) with t = exp(-2 |y|). */
@@ -101,7 +145,7 @@ static inline vec tanh_vec(vec y) {
   p = vec_fma(p, z, vec_set(0x1.1103f2p-3f));
   p = vec_fma(p, z, vec_set(-0x1.555524p-2f));
   vec small = vec_fma(vec_mul(p, z), y, y);
-  vec one = vec_set(1), t = exp_nonpositive(vec_mul(vec_set(-2), vec_abs(y)));
+  vec one = vec_set(1), t = exp_normal(vec_max(vec_set(exp_limit), vec_mul(vec_set(-2), vec_abs(y))));
   vec large = vec_with_sign(vec_div(vec_sub(one, t), vec_add(one, t)), y);
   return vec_where_small(y, vec_set(0.65f), small, large);
 }

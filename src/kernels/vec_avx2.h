@@ -55,6 +55,9 @@ static inline vec vec_fnma(vec a, vec b, vec c) {
 static inline vec vec_max(vec a, vec b) {
   return _mm256_max_ps(a, b);
 } /* b where either is NaN */
+static inline vec vec_min(vec a, vec b) {
+  return _mm256_min_ps(a, b);
+} /* likewise */
 
 /* yes where a == b, no elsewhere. */
 static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
@@ -75,18 +78,33 @@ static inline vec vec_with_sign(vec a, vec b) {
   return _mm256_or_ps(vec_abs(a), _mm256_and_ps(_mm256_set1_ps(-0.0f), b));
 }
 
-/* n: the integers nearest to a b, which is in (-150.5, 104). Returns them for vec_times_power: adding 1.5 * 2^23 rounds
- * to an integer; the 150 makes the low byte of the sum the exponent of 2^(n + 23), and 0.0 of n = -150. */
+/* 1 if all numbers are at least the limit, which NaN is not. */
+static inline int vec_all_from(vec a, vec limit) {
+  return _mm256_movemask_ps(_mm256_cmp_ps(a, limit, _CMP_NGE_UQ)) == 0;
+}
+
+/* The numbers, which are from 0 to 2^23, rounded to integers that are the bits of floats. */
+static inline vec vec_from_bits(vec a) {
+  return _mm256_castsi256_ps(_mm256_cvtps_epi32(a));
+}
+
+/* n: the integers nearest to a b, where that is below 2^22. Returns them for vec_power: adding 1.5 * 2^23 rounds to an
+ * integer; the 127 makes the low byte of the sum the exponent of 2^n. */
 static inline vec vec_nearest(vec a, vec b, vec *n) {
-  const vec rounder = vec_set(0x1.8p23f + 150), sum = vec_fma(a, b, rounder);
+  const vec rounder = vec_set(0x1.8p23f + 127), sum = vec_fma(a, b, rounder);
   *n = vec_sub(sum, rounder);
   return sum;
 }
 
-/* a 2^n for what vec_nearest returned; what underflows becomes 0 without a denormal on the way. */
-static inline vec vec_times_power(vec a, vec sum) {
-  const vec power = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(sum), 23));
-  return vec_mul(vec_mul(a, power), vec_set(0x1p-23f));
+/* 2^n for what vec_nearest returned, n from -126 to 127; 0 for n = -127. */
+static inline vec vec_power(vec sum) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(sum), 23));
+}
+
+/* a 2^n for both that vec_nearest gave, n as above. */
+static inline vec vec_times_power(vec a, vec n, vec sum) {
+  (void)n;
+  return vec_mul(a, vec_power(sum));
 }
 
 static inline float vec_sum(vec a) {

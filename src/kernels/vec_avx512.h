@@ -54,6 +54,9 @@ static inline vec vec_fnma(vec a, vec b, vec c) {
 static inline vec vec_max(vec a, vec b) {
   return _mm512_max_ps(a, b);
 } /* b where either is NaN */
+static inline vec vec_min(vec a, vec b) {
+  return _mm512_min_ps(a, b);
+} /* likewise */
 
 /* yes where a == b, no elsewhere. */
 static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
@@ -73,14 +76,32 @@ static inline vec vec_with_sign(vec a, vec b) {
   return _mm512_or_ps(vec_abs(a), _mm512_and_ps(_mm512_set1_ps(-0.0f), b));
 }
 
-/* n: the integers nearest to a b, as in AVX2 to the bit. Returns them for vec_times_power. */
-static inline vec vec_nearest(vec a, vec b, vec *n) {
-  const vec rounder = vec_set(0x1.8p23f + 150); /* adding 1.5 * 2^23 rounds to an integer */
-  return *n = vec_sub(vec_fma(a, b, rounder), rounder);
+/* 1 if all numbers are at least the limit, which NaN is not. */
+static inline int vec_all_from(vec a, vec limit) {
+  return _mm512_cmp_ps_mask(a, limit, _CMP_NGE_UQ) == 0;
 }
 
-/* a 2^n for what vec_nearest returned, rounded once where that is denormal. */
-static inline vec vec_times_power(vec a, vec n) {
+/* The numbers, which are from 0 to 2^23, rounded to integers that are the bits of floats. */
+static inline vec vec_from_bits(vec a) {
+  return _mm512_castsi512_ps(_mm512_cvtps_epi32(a));
+}
+
+/* n: the integers nearest to a b, where that is below 2^22. Returns them for vec_power: adding 1.5 * 2^23 rounds to an
+ * integer; the 127 makes the low byte of the sum the exponent of 2^n. */
+static inline vec vec_nearest(vec a, vec b, vec *n) {
+  const vec rounder = vec_set(0x1.8p23f + 127), sum = vec_fma(a, b, rounder);
+  *n = vec_sub(sum, rounder);
+  return sum;
+}
+
+/* 2^n for what vec_nearest returned, n from -126 to 127; 0 for n = -127. */
+static inline vec vec_power(vec sum) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(sum), 23));
+}
+
+/* a 2^n for both that vec_nearest gave, n as above. vscalefps would take hundreds of cycles for what is denormal. */
+static inline vec vec_times_power(vec a, vec n, vec sum) {
+  (void)sum;
   return _mm512_scalef_ps(a, n);
 }
 

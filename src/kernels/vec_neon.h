@@ -55,6 +55,9 @@ static inline vec vec_fnma(vec a, vec b, vec c) {
 static inline vec vec_max(vec a, vec b) {
   return vmaxq_f32(a, b);
 } /* NaN where either is NaN */
+static inline vec vec_min(vec a, vec b) {
+  return vminq_f32(a, b);
+} /* likewise */
 
 /* yes where a == b, no elsewhere. */
 static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
@@ -74,18 +77,33 @@ static inline vec vec_with_sign(vec a, vec b) {
   return vbslq_f32(vdupq_n_u32(0x80000000), b, a);
 }
 
-/* n: the integers nearest to a b, which is in (-150.5, 104). Returns them for vec_times_power: adding 1.5 * 2^23 rounds
- * to an integer; the 150 makes the low byte of the sum the exponent of 2^(n + 23), and 0.0 of n = -150. */
+/* 1 if all numbers are at least the limit, which NaN is not. */
+static inline int vec_all_from(vec a, vec limit) {
+  return vminvq_u32(vcgeq_f32(a, limit)) != 0;
+}
+
+/* The numbers, which are from 0 to 2^23, rounded to integers that are the bits of floats. */
+static inline vec vec_from_bits(vec a) {
+  return vreinterpretq_f32_s32(vcvtnq_s32_f32(a));
+}
+
+/* n: the integers nearest to a b, where that is below 2^22. Returns them for vec_power: adding 1.5 * 2^23 rounds to an
+ * integer; the 127 makes the low byte of the sum the exponent of 2^n. */
 static inline vec vec_nearest(vec a, vec b, vec *n) {
-  const vec rounder = vec_set(0x1.8p23f + 150), sum = vec_fma(a, b, rounder);
+  const vec rounder = vec_set(0x1.8p23f + 127), sum = vec_fma(a, b, rounder);
   *n = vec_sub(sum, rounder);
   return sum;
 }
 
-/* a 2^n for what vec_nearest returned; what underflows becomes 0 without a denormal on the way. */
-static inline vec vec_times_power(vec a, vec sum) {
-  const vec power = vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(sum), 23));
-  return vec_mul(vec_mul(a, power), vec_set(0x1p-23f));
+/* 2^n for what vec_nearest returned, n from -126 to 127; 0 for n = -127. */
+static inline vec vec_power(vec sum) {
+  return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(sum), 23));
+}
+
+/* a 2^n for both that vec_nearest gave, n as above. */
+static inline vec vec_times_power(vec a, vec n, vec sum) {
+  (void)n;
+  return vec_mul(a, vec_power(sum));
 }
 
 /* Halves first, as in the other tables: then the same numbers, all some lanes further on, have the same sum to
