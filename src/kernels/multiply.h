@@ -13,8 +13,8 @@
 
 enum {
   MULTIPLY_PANEL = MULTIPLY_VECS * VEC_WIDTH,
-  MULTIPLY_INNER = 128, /* the longest sum in one register, unless it is to be whole */
   MULTIPLY_ASK = 16,    /* lines that are asked for at a time */
+  MULTIPLY_INNER = 128, /* the longest sum in one register, unless it is to be whole */
 };
 
 #ifdef ATTN_ROLLED /* for sanitizers: unrolled, their checks take minutes to compile */
@@ -80,19 +80,32 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
   multiply_put(p, rows, vecs, row, col, sums);
 }
 
+/* As many rows as are left over by slabs, or a part of them, up to 6. */
+static inline void multiply_few(const attn__product *p, int64_t rows, const int vecs, int64_t row,
+                                int64_t col) {
+  if (MULTIPLY_SLAB > 6 && rows == 6) multiply_slab(p, 6, vecs, row, col);
+  if (rows == 5) multiply_slab(p, 5, vecs, row, col);
+  if (rows == 4) multiply_slab(p, 4, vecs, row, col);
+  if (rows == 3) multiply_slab(p, 3, vecs, row, col);
+  if (rows == 2) multiply_slab(p, 2, vecs, row, col);
+  if (rows == 1) multiply_slab(p, 1, vecs, row, col);
+}
+
 static ALWAYS_INLINE void multiply_panel(const attn__product *p, const int vecs, int64_t col) {
   int64_t row = 0;
   for (; row + MULTIPLY_SLAB <= p->rows; row += MULTIPLY_SLAB) {
     if (p->ahead) ask_near(p->ahead, MULTIPLY_ASK);
     multiply_slab(p, MULTIPLY_SLAB, vecs, row, col);
   }
-  for (; MULTIPLY_SLAB > 6 && row + 6 <= p->rows; row += 6) multiply_slab(p, 6, vecs, row, col);
-  const int64_t left = p->rows - row;
-  if (left == 5) multiply_slab(p, 5, vecs, row, col);
-  if (left == 4) multiply_slab(p, 4, vecs, row, col);
-  if (left == 3) multiply_slab(p, 3, vecs, row, col);
-  if (left == 2) multiply_slab(p, 2, vecs, row, col);
-  if (left == 1) multiply_slab(p, 1, vecs, row, col);
+  int64_t left = p->rows - row;
+  if (MULTIPLY_SLAB > 6 &&
+      left > 6) { /* in two, the second of 4 or 5: sums of fewer rows wait for each other */
+    const int64_t first = left < 10 ? left - 4 : 6;
+    multiply_few(p, first, vecs, row, col);
+    row += first;
+    left -= first;
+  }
+  multiply_few(p, left, vecs, row, col);
 }
 
 static void multiply_piece(const attn__product *p) {
