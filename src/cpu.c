@@ -42,6 +42,11 @@ int32_t attn__cpu_isa(void) {
   return ATTN_ISA_AVX512;
 }
 
+int32_t attn__cpu_leads_ahead(void) {
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel") != 0;
+}
+
 void attn__cpu_name(char name[ATTN__CPU_NAME_SIZE]) {
   unsigned int words[12] = {0};
   name[0] = '\0';
@@ -66,6 +71,10 @@ int32_t attn__cpu_isa(void) {
 #else
   return ATTN_ISA_REFERENCE;
 #endif
+}
+
+int32_t attn__cpu_leads_ahead(void) {
+  return 0;
 }
 
 void attn__cpu_name(char name[ATTN__CPU_NAME_SIZE]) {

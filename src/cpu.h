@@ -19,6 +19,10 @@ int32_t attn__cpu_isa_from_name(const char *name);
 /* Writes the CPU's name for itself; "" where it has none. */
 void attn__cpu_name(char name[ATTN__CPU_NAME_SIZE]);
 
+/* 1 if a core that reads rows one after another fetches far ahead by itself (Intel's do): to be asked for more then
+ * keeps the few requests that it can have under way from what it reads. */
+int32_t attn__cpu_leads_ahead(void);
+
 /* How many CPUs this process may run on, at least 1. */
 int32_t attn__cpu_count(void);
 

@@ -8,7 +8,10 @@
 
 enum {
   LINE_FLOATS = ATTN_CACHE_LINE / sizeof(float),
-  TILE_K = 256,           /* keys of a tile, at most */
+  TILE_K = 256, /* keys of a tile, at most */
+  DIRECT_K =
+      512, /* the same where they are multiplied where they stand: streams begin anew with each tile */
+  DIRECT_FLOATS = 1 << 17,
   TILE_FLOATS = 1 << 15,  /* a transposed tile of keys, at most: as much again for the values */
   WINDOW_ROWS = 16,       /* a tile has one row for so many keys of a window, at most */
   BLOCK_FLOATS = 1 << 17, /* queries and outputs of a block, at most */
@@ -38,12 +41,18 @@ static int64_t most_rows(const attn__problem *problem, int64_t slab) {
   return attn__clamp(rows, slab, ATTN__PLAN_TILE_ROWS) / slab * slab;
 }
 
+static void choose_path(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+  plan->direct =
+      problem->group * problem->len_q <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
+}
+
 static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t slab = engine->slab, rows = most_rows(problem, slab);
+  const int64_t slab = engine->slab, rows = most_rows(problem, slab),
+                dim = attn__max(problem->dim, problem->dim_v);
   const int64_t keys =
-      attn__clamp(TILE_FLOATS / attn__max(problem->dim, problem->dim_v), 16, TILE_K) / 16 * 16;
+      plan->direct ? attn__min(DIRECT_FLOATS / dim, DIRECT_K) : attn__min(TILE_FLOATS / dim, TILE_K);
   plan->tile_q = equal_parts(problem->len_q, rows, slab);
-  plan->tile_k = equal_parts(problem->len_k, keys, 16);
+  plan->tile_k = equal_parts(problem->len_k, attn__max(keys / 16 * 16, 16), 16);
   plan->score_stride = attn__round_up(plan->tile_k, LINE_FLOATS);
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
   plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
@@ -61,11 +70,10 @@ static void choose_edges(attn__plan *plan, const attn__problem *problem, const a
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
-static void choose_splits(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+static void choose_splits(attn__plan *plan, const attn__problem *problem) {
   const int64_t rows = problem->group * problem->len_q;
   const int64_t keys =
       attn__round_up(attn__max(SPLIT_K, attn__divide_up(problem->len_k, MOST_SPLITS)), plan->tile_k);
-  plan->direct = rows <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
   const int32_t split = rows <= FEW_ROWS && plan->query_parts * plan->head_parts == 1;
   plan->split_k = split ? keys : INT64_MAX;
   plan->splits = split ? attn__divide_up(problem->len_k, keys) : 1;
@@ -133,7 +141,8 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
         append(bytes, attn__product_floats(engine, problem->dim, ATTN__PLAN_WEIGHT_COLS), size);
   }
   plan->scratch.scores = append(bytes, tile_rows * plan->score_stride, size);
-  plan->scratch.keys = append(bytes, attn__product_floats(engine, problem->dim, plan->tile_k), size);
+  if (!plan->direct)
+    plan->scratch.keys = append(bytes, attn__product_floats(engine, problem->dim, plan->tile_k), size);
   plan->scratch.values = append(bytes, attn__product_floats(engine, plan->tile_k, problem->dim_v), size);
   append_state(bytes, rows, problem->dim_v, &plan->scratch.outputs, &plan->scratch.maxima,
                &plan->scratch.sums);
@@ -167,12 +176,13 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   const int64_t different = entries_differ(problem) ? problem->batch : 1;
   for (int64_t b = 0; plan.empty && b < different; b++) plan.empty = sees_nothing(problem, b);
   if (plan.empty) return plan;
+  choose_path(&plan, problem, engine);
   choose_tiles(&plan, problem, engine);
-  choose_splits(&plan, problem, engine);
+  choose_splits(&plan, problem);
   choose_edges(&plan, problem, engine);
   choose_blocks(&plan, problem, threads);
   lay_out_scratch(&plan, problem, engine);
-  plan.ahead = inputs(problem) > CACHE_FLOATS;
+  plan.ahead = inputs(problem) > CACHE_FLOATS && (engine->few_ahead || !plan.direct);
   return plan;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base.h"
+#include "cpu.h"
 
 enum { ROW_UNIT = 16 }; /* rows of an operand of one panel are whole cache lines apart */
 
@@ -64,5 +65,6 @@ attn__engine attn__product_builtin(const attn__kernels *kernels) {
                         .panel = kernels->panel,
                         .slab = kernels->slab,
                         .few = kernels->few,
+                        .few_ahead = !attn__cpu_leads_ahead(),
                         .multiply = kernels->multiply};
 }

@@ -22,6 +22,8 @@ typedef struct attn__engine {
   int64_t
       few; /* products of up to so many rows have the two functions of their own, of the kernels; 0: none */
 
+  int32_t few_ahead; /* while few rows are multiplied, what comes next is asked for too */
+
   /* The bits of a row of c depend on rows, cols, inner and the row's place among rows only. */
   void (*multiply)(const attn__product *product);
 } attn__engine;

@@ -180,7 +180,8 @@ static void test_few_queries(void **state) {
   (void)state;
   const attn__problem problem = problem_of(1, LEN);
   const attn__plan plan = plan_of(&problem);
-  const attn__kv_tile first = {0, 1, 0, plan.tile_k}, next = {0, 1, plan.tile_k, plan.tile_k};
+  const attn__kv_tile first = {0, 1, 0, plan.tile_k};
+  const attn__kv_tile next = {0, 1, plan.tile_k, attn__min(plan.tile_k, LEN - plan.tile_k)};
   const attn__kv_tile last = {0, 1, LEN - 10, 10}, other = {1, 0, 0, plan.tile_k};
   attn__ahead ahead;
   assert_true(plan.direct);

@@ -55,6 +55,17 @@ static void test_isa(void **state) {
   assert_int_equal(attn__cpu_isa(), system_isa());
 }
 
+static void test_who_leads_ahead(void **state) {
+  (void)state;
+  int32_t expected = 0;
+#ifndef __aarch64__
+  static char vendor[256];
+  if (!cpuinfo_line("vendor_id", vendor, sizeof vendor)) skip();
+  expected = has_word(vendor, "GenuineIntel");
+#endif
+  assert_int_equal(attn__cpu_leads_ahead(), expected);
+}
+
 static void test_isa_names(void **state) {
   (void)state;
   assert_string_equal(attn__cpu_isa_name(ATTN_ISA_REFERENCE), "reference");
@@ -96,6 +107,7 @@ static void test_count_follows_the_affinity(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_isa),
+      cmocka_unit_test(test_who_leads_ahead),
       cmocka_unit_test(test_isa_names),
       cmocka_unit_test(test_name),
       cmocka_unit_test(test_count_follows_the_affinity),

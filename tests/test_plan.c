@@ -10,8 +10,10 @@
 enum { ROUNDS = 20000 };
 
 /* As BLAS's, and as those of tables of kernels. */
-static const attn__engine engines[] = {
-    {.panel = 0, .slab = 8}, {.panel = 8, .slab = 4}, {.panel = 16, .slab = 6}, {.panel = 32, .slab = 12}};
+static const attn__engine engines[] = {{.panel = 0, .slab = 8},
+                                       {.panel = 8, .slab = 4},
+                                       {.panel = 16, .slab = 6},
+                                       {.panel = 32, .slab = 12, .few = 8}};
 
 static const attn__engine *random_engine(random_source *source) {
   return &engines[random_between(source, 0, COUNT_OF(engines) - 1)];
@@ -50,7 +52,8 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
       {plan->scratch.queries, rows * problem->dim * size},
       {plan->scratch.outputs, rows * problem->dim_v * size},
       {plan->scratch.scores, tile_rows * plan->score_stride * size},
-      {plan->scratch.keys, attn__product_floats(engine, problem->dim, plan->tile_k) * size},
+      {plan->scratch.keys,
+       plan->direct ? 0 : attn__product_floats(engine, problem->dim, plan->tile_k) * size},
       {plan->scratch.values, attn__product_floats(engine, plan->tile_k, problem->dim_v) * size},
       {plan->scratch.maxima, rows * size},
       {plan->scratch.sums, rows * (int64_t)sizeof(double)},
@@ -232,6 +235,26 @@ static void test_parts_of_tiles(void **state) {
     assert_int_equal(edge_rows(whole[n], own), ATTN__PLAN_TILE_ROWS);
 }
 
+/* Of few queries what comes next is asked for only where the engine says so; of many always, if it is much. */
+static void test_asking_ahead(void **state) {
+  (void)state;
+  attn__engine engine = engines[3];
+  attn__problem problem = {
+      .batch = 1, .heads_q = 1, .heads_kv = 1, .group = 1, .len_q = 8, .dim = 64, .dim_v = 64};
+  problem.len_k = 4000;
+  assert_true(attn__plan_make(&problem, &engine, 1).direct);
+  assert_false(attn__plan_make(&problem, &engine, 1).ahead);
+  engine.few_ahead = 1;
+  assert_true(attn__plan_make(&problem, &engine, 1).ahead);
+  problem.len_k = 1000;
+  assert_false(attn__plan_make(&problem, &engine, 1).ahead);
+  engine.few_ahead = 0;
+  problem.len_k = 4000;
+  problem.len_q = 9;
+  assert_false(attn__plan_make(&problem, &engine, 1).direct);
+  assert_true(attn__plan_make(&problem, &engine, 1).ahead);
+}
+
 /* Threads that cannot pay are not woken. */
 static void test_small_problems_take_one_thread(void **state) {
   (void)state;
@@ -270,6 +293,7 @@ int main(void) {
       cmocka_unit_test(test_empty_problems),
       cmocka_unit_test(test_small_windows_have_small_tiles),
       cmocka_unit_test(test_parts_of_tiles),
+      cmocka_unit_test(test_asking_ahead),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
   };

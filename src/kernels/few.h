@@ -3,7 +3,9 @@
  *
  * For simd.c. b is a tile that fits into a cache: rows of a after the first few find it there. The rows of b
  * are read as several streams, a row of each at a time: a core that reads one stream waits for most of its
- * lines, and more so where pages are small. Meanwhile as many rows of what comes next are asked for.
+ * lines, and more so where pages are small. The first rows of a that meet a row of b ask for the row after it: what
+ * fetches ahead by itself begins anew with each page, and this leads it on. Where the product says so, as many rows of
+ * what comes next are asked for too.
  */
 #ifndef ATTN_FEW_H
 #define ATTN_FEW_H
@@ -11,10 +13,12 @@
 #include "kernels/multiply.h"
 
 enum {
-  FEW_ROWS = 8,   /* of a, at most */
-  FEW_LANES = 4,  /* rows of a whose dot products are made together, and streams, at most */
-  FEW_PART = 128, /* columns of b that are gone through together */
-  FEW_MIX = 8,    /* rows of b, one of each stream, that are added up before the sum goes to c */
+  FEW_ROWS = 8,  /* of a, at most */
+  FEW_LANES = 4, /* rows of a whose dot products are made together, and streams, at most */
+  FEW_STREAMS =
+      MULTIPLY_SLAB * MULTIPLY_VECS >= 20 ? 4 : 3, /* for so many rows: all sums stay in registers */
+  FEW_PART = 128,                                  /* columns of b that are gone through together */
+  FEW_MIX = 8, /* rows of b, one of each stream, that are added up before the sum goes to c */
 };
 
 /* How many rows apart so many streams of rows begin: an odd number, as streams that are a power of 2 of bytes
@@ -24,7 +28,7 @@ static inline int64_t few_stream(int64_t rows, int64_t streams) {
   return stream > 0 && stream % 2 == 0 ? stream - 1 : stream;
 }
 
-/* c = a b^T for rows [row, row + rows) of a and row col of each of streams of b. */
+/* c = a b^T for rows [row, row + rows) of a and row col of each of streams of b. Row 0 asks for the rows after these. */
 static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, const int streams, int64_t row,
                                    int64_t col, int64_t stream) {
   vec sums[FEW_LANES][FEW_LANES], right[FEW_LANES];
@@ -36,7 +40,10 @@ static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, const
   }
   int64_t k = 0;
   for (; k + VEC_WIDTH <= inner; k += VEC_WIDTH) {
-    UNROLLED for (int j = 0; j < streams; j++) right[j] = vec_load(b + j * stride_b + k);
+    UNROLLED for (int j = 0; j < streams; j++) {
+      right[j] = vec_load(b + j * stride_b + k);
+      if (row == 0) ask_beyond(b + j * stride_b + k, p->b.stride);
+    }
     UNROLLED for (int r = 0; r < rows; r++) {
       const vec left = vec_load(a + r * stride_a + k);
       UNROLLED for (int j = 0; j < streams; j++) sums[r][j] = vec_fma(left, right[j], sums[r][j]);
@@ -70,7 +77,7 @@ static ALWAYS_INLINE void few_rows(const attn__product *p, const int rows, const
 
 static void multiply_transposed(const attn__product *p) {
   int64_t row = 0;
-  for (; row + 4 <= p->rows; row += 4) few_rows(p, 4, 3, row); /* 12 sums, 3 vectors of b, one of a */
+  for (; row + 4 <= p->rows; row += 4) few_rows(p, 4, FEW_STREAMS, row);
   for (; row + 2 <= p->rows; row += 2) few_rows(p, 2, 4, row);
   if (row < p->rows) few_rows(p, 1, 4, row);
 }
@@ -83,7 +90,8 @@ static ALWAYS_INLINE vec few_added(const int count, const vec *left, const vec *
   return vec_add(c, sum);
 }
 
-/* A row of c += the numbers of a row of a times rows of b: number k of each of count streams. */
+/* A row of c += the numbers of a row of a times rows of b: number k of each of count streams. Row 0 asks for the rows
+ * after these. */
 static ALWAYS_INLINE void few_mix(const attn__product *p, const int count, int64_t row, int64_t k,
                                   int64_t stream) {
   vec left[FEW_MIX] = {vec_set(0)}, right[FEW_MIX] = {vec_set(0)}; /* for analysers, which lose count */
@@ -93,7 +101,10 @@ static ALWAYS_INLINE void few_mix(const attn__product *p, const int count, int64
   UNROLLED for (int i = 0; i < count; i++) left[i] = vec_set(a[i * stream]);
   int64_t col = 0;
   for (; col + VEC_WIDTH <= cols; col += VEC_WIDTH) {
-    UNROLLED for (int i = 0; i < count; i++) right[i] = vec_load(b + i * stride_b + col);
+    UNROLLED for (int i = 0; i < count; i++) {
+      right[i] = vec_load(b + i * stride_b + col);
+      if (row == 0) ask_beyond(b + i * stride_b + col, p->b.stride);
+    }
     vec_store(c + col, few_added(count, left, right, vec_load(c + col)));
   }
   if (col == cols) return;
