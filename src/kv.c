@@ -45,9 +45,10 @@ attn__matrix attn__kv_values(const attn__problem *problem, const attn__engine *e
 
 int32_t attn__kv_values_finite(const attn__problem *problem, const attn__kernels *kernels,
                                const attn__kv_tile *tile) {
-  for (int64_t j = tile->first; j < tile->first + tile->count; j++)
-    if (!kernels->all_finite(problem->dim_v, attn__input_row(&problem->value, tile->b, tile->h, j)))
-      return 0;
+  const attn__rows rows = attn__kv_value_rows(problem, tile);
+  if (rows.stride == rows.width) return kernels->all_finite(rows.count * rows.width, rows.data);
+  for (int64_t r = 0; r < rows.count; r++)
+    if (!kernels->all_finite(rows.width, rows.data + r * rows.stride)) return 0;
   return 1;
 }
 

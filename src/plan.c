@@ -17,6 +17,7 @@ enum {
   BLOCK_FLOATS = 1 << 17, /* queries and outputs of a block, at most */
   TASKS_PER_THREAD = 4,   /* at least, where there is enough work: what evens out unequal tasks */
   FEW_ROWS = 8,           /* up to so many rows of a head group, long keys are split */
+  WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
   EDGE_ROWS = 12,         /* rows that the edge of the causal rule or of a window is cut into, at least */
   SPLIT_K = 4096,         /* keys of a split, at least */
   MOST_SPLITS = 32,
@@ -31,14 +32,30 @@ static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
   return attn__min(attn__round_up(attn__divide_up(length, parts), unit), length);
 }
 
-/* Rows of a tile, at most. Together they see more keys than each of them does: by their number, which is to be
- * little beside a window. */
-static int64_t most_rows(const attn__problem *problem, int64_t slab) {
-  const int64_t right = problem->causal ? 0 : problem->window_right, left = problem->window_left;
-  int64_t rows = BLOCK_FLOATS / (problem->dim + problem->dim_v);
-  if (left != ATTN__UNBOUNDED && right != ATTN__UNBOUNDED)
-    rows = attn__min(rows, attn__add_saturating(left, right) / WINDOW_ROWS + slab);
-  return attn__clamp(rows, slab, ATTN__PLAN_TILE_ROWS) / slab * slab;
+/* So many rows or some more, up to most, in whole panels, of which slabs leave nothing over or as much as is worth it:
+ * the windows of such tiles begin where panels do, or all at the same place in one. 0 if there are none. */
+static int64_t rows_of_panels(int64_t rows, int64_t most, const attn__engine *engine) {
+  int64_t whole = attn__min(attn__round_up(rows, engine->panel), most / engine->panel * engine->panel);
+  while (whole > 0 && whole % engine->slab > 0 && whole % engine->slab < WORTH_ROWS) whole -= engine->panel;
+  return whole;
+}
+
+/* Rows of a tile, at most, and what they are to be a multiple of. The rows of a tile together see more keys than each of
+ * them does: by their number, which is to be little beside a window. */
+static int64_t most_rows(const attn__problem *problem, const attn__engine *engine, int64_t *unit) {
+  const int64_t slab = engine->slab, left = problem->window_left;
+  const int64_t right = problem->causal ? 0 : problem->window_right;
+  const int64_t most =
+      attn__clamp(BLOCK_FLOATS / (problem->dim + problem->dim_v), slab, ATTN__PLAN_TILE_ROWS);
+  *unit = slab;
+  if (left == ATTN__UNBOUNDED || right == ATTN__UNBOUNDED) return most / slab * slab;
+  const int64_t window = attn__add_saturating(left, right);
+  const int64_t rows = attn__min(most, attn__add_saturating(window / WINDOW_ROWS, slab)) / slab * slab;
+  const int64_t panels =
+      engine->panel > 0 && window >= engine->panel ? rows_of_panels(rows, most, engine) : 0;
+  if (panels == 0) return rows;
+  *unit = engine->panel;
+  return panels;
 }
 
 static void choose_path(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
@@ -47,11 +64,11 @@ static void choose_path(attn__plan *plan, const attn__problem *problem, const at
 }
 
 static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t slab = engine->slab, rows = most_rows(problem, slab),
-                dim = attn__max(problem->dim, problem->dim_v);
+  int64_t unit;
+  const int64_t rows = most_rows(problem, engine, &unit), dim = attn__max(problem->dim, problem->dim_v);
   const int64_t keys =
       plan->direct ? attn__min(DIRECT_FLOATS / dim, DIRECT_K) : attn__min(TILE_FLOATS / dim, TILE_K);
-  plan->tile_q = equal_parts(problem->len_q, rows, slab);
+  plan->tile_q = equal_parts(problem->len_q, rows, unit);
   plan->tile_k = equal_parts(problem->len_k, attn__max(keys / 16 * 16, 16), 16);
   plan->score_stride = attn__round_up(plan->tile_k, LINE_FLOATS);
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
@@ -61,12 +78,11 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
 
 /* By fewer rows at the edge of what positions see, fewer products are made that nobody sees. What the caller
  * wants of every pair is made by the whole tile; so is what BLAS multiplies, whose bits follow the number of rows, and
- * what else is wanted is to change no bit of the output. */
+ * what else is wanted is to change no bit of the output. Tiles of several heads have too few rows of each. */
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t rows = attn__round_up(EDGE_ROWS, engine->slab);
   const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||
-                        problem->predict_matrix || plan->tile_heads > 1 || engine->panel == 0 ||
-                        plan->tile_q <= 2 * rows;
+                        problem->predict_matrix || engine->panel == 0 || plan->tile_q < 3 * rows;
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 

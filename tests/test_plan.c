@@ -202,6 +202,32 @@ static void test_small_windows_have_small_tiles(void **state) {
   }
 }
 
+/* Rows of tiles beside a window are whole panels where slabs leave over nothing or much. */
+static void test_rows_beside_windows(void **state) {
+  (void)state;
+  attn__problem problem = {.batch = 1,
+                           .heads_q = 1,
+                           .heads_kv = 1,
+                           .group = 1,
+                           .len_q = 4800,
+                           .len_k = 4800,
+                           .dim = 64,
+                           .dim_v = 64,
+                           .causal = 1,
+                           .window_right = ATTN__UNBOUNDED,
+                           .window_dilation = 1};
+  const struct {
+    int64_t left, engine, rows;
+  } cases[] = {{31, 3, 12}, {32, 3, 32},  {256, 3, 32}, {512, 3, 64}, {4000, 3, 64},         {15, 2, 6},
+               {16, 2, 16}, {256, 2, 16}, {600, 2, 48}, {256, 0, 24}, {INT64_MAX - 1, 3, 64}};
+  for (size_t n = 0; n < COUNT_OF(cases); n++) {
+    problem.window_left = cases[n].left;
+    assert_int_equal(attn__plan_make(&problem, &engines[cases[n].engine], 1).tile_q, cases[n].rows);
+  }
+  problem.window_left = ATTN__UNBOUNDED;
+  assert_int_equal(attn__plan_make(&problem, &engines[3], 1).tile_q, 60);
+}
+
 static int64_t edge_rows(attn__problem problem, const attn__engine *engine) {
   problem.heads_q = problem.group;
   problem.batch = problem.heads_kv = 1;
@@ -218,15 +244,16 @@ static void test_parts_of_tiles(void **state) {
   (void)state;
   const attn__engine *blas = &engines[0], *own = &engines[2];
   float number = 0;
-  const attn__problem plain = {.group = 1, .len_q = 30};
+  const attn__problem plain = {.group = 1, .len_q = 45};
   const attn__output wanted = {.data = &number};
   assert_int_equal(edge_rows(plain, own), 12);
   assert_int_equal(edge_rows(plain, &engines[1]), 12);
   assert_int_equal(edge_rows(plain, &(attn__engine){.panel = 16, .slab = 7}), 14);
   assert_int_equal(edge_rows(plain, blas), ATTN__PLAN_TILE_ROWS);
   attn__problem whole[] = {plain, plain, plain, plain, plain, plain};
-  whole[0].len_q = 24;
+  whole[0].len_q = 35;
   whole[1].group = 2;
+  whole[1].len_q = 30; /* so that a tile has both heads */
   whole[2].weights = wanted;
   whole[3].scores = wanted;
   whole[4].centers.data = &number;
@@ -292,6 +319,7 @@ int main(void) {
       cmocka_unit_test_teardown(test_tiles_depend_on_the_shape_of_a_head_group, support_print_seed),
       cmocka_unit_test(test_empty_problems),
       cmocka_unit_test(test_small_windows_have_small_tiles),
+      cmocka_unit_test(test_rows_beside_windows),
       cmocka_unit_test(test_parts_of_tiles),
       cmocka_unit_test(test_asking_ahead),
       cmocka_unit_test(test_small_problems_take_one_thread),

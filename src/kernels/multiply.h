@@ -80,9 +80,10 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
   multiply_put(p, rows, vecs, row, col, sums);
 }
 
-/* As many rows as are left over by slabs, or a part of them, up to 6. */
+/* As many rows as are left over by slabs, or a part of them: 8 or up to 6. */
 static inline void multiply_few(const attn__product *p, int64_t rows, const int vecs, int64_t row,
                                 int64_t col) {
+  if (MULTIPLY_SLAB > 8 && rows == 8) multiply_slab(p, 8, vecs, row, col);
   if (MULTIPLY_SLAB > 6 && rows == 6) multiply_slab(p, 6, vecs, row, col);
   if (rows == 5) multiply_slab(p, 5, vecs, row, col);
   if (rows == 4) multiply_slab(p, 4, vecs, row, col);
@@ -98,9 +99,9 @@ static ALWAYS_INLINE void multiply_panel(const attn__product *p, const int vecs,
     multiply_slab(p, MULTIPLY_SLAB, vecs, row, col);
   }
   int64_t left = p->rows - row;
-  if (MULTIPLY_SLAB > 6 &&
-      left > 6) { /* in two, the second of 4 or 5: sums of fewer rows wait for each other */
-    const int64_t first = left < 10 ? left - 4 : 6;
+  if (MULTIPLY_SLAB > 8 && left > 6 && left != 8) {
+    const int64_t first =
+        left < 10 ? left - 4 : 6; /* and then 4 or 5: sums of fewer rows wait for each other */
     multiply_few(p, first, vecs, row, col);
     row += first;
     left -= first;

@@ -198,9 +198,17 @@ static void add_bias(int64_t count, float *x, const float *bias) {
 
 /* 0 * x is 0 for what is finite and NaN for what is not. */
 static int32_t all_finite(int64_t count, const float *x) {
-  vec zero = vec_set(0), sum = zero;
+  vec zero = vec_set(0), sum = zero, other = zero;
   int64_t j = 0;
-  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) sum = vec_fma(zero, vec_load(x + j), sum);
+  for (; j + 2 * VEC_WIDTH <= count; j += 2 * VEC_WIDTH) {
+    sum = vec_fma(zero, vec_load(x + j), sum);
+    other = vec_fma(zero, vec_load(x + j + VEC_WIDTH), other);
+  }
+  sum = vec_add(sum, other);
+  if (j + VEC_WIDTH <= count) {
+    sum = vec_fma(zero, vec_load(x + j), sum);
+    j += VEC_WIDTH;
+  }
   if (j < count) sum = vec_fma(zero, vec_load_part(x + j, count - j, zero), sum);
   return vec_sum(sum) == 0;
 }
