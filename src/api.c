@@ -213,6 +213,7 @@ static int32_t plan_layer(attn_context *context, const attn_self_args *args, att
   if (!attn__resolve_self(&check, args, self)) return 0;
   const attn__problem *attention = &self->attention;
   if (attention->batch == 0 || attention->len_q == 0) return 1;
+  attn__self_arrange(self);
   const int64_t strands = attn__context_strands(context);
   plan->attention = attn__plan_make(attention, &context->engine, strands);
   uint64_t steps = scratch_bytes(context, attention, &plan->attention);

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "attn/attn.h"
+
 static attn__rows rows_of(const attn__input *input, const attn__kv_tile *tile, int64_t width) {
   return (attn__rows){attn__input_row(input, tile->b, tile->h, tile->first), input->strides.row,
                       tile->count, width};
@@ -20,19 +22,19 @@ attn__rows attn__kv_value_rows(const attn__problem *problem, const attn__kv_tile
 attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,
                            const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer) {
   const attn__rows rows = attn__kv_key_rows(problem, tile);
-  return attn__product_pack_transposed(engine, kernels, &rows, buffer);
-}
-
-static attn__matrix in_place(const attn__input *input, const attn__kv_tile *tile) {
-  return (attn__matrix){attn__input_row(input, tile->b, tile->h, tile->first), input->strides.row, 0};
+  const float factor = problem->score_function == ATTN_SCORE_ADDITIVE ? 1 : problem->scale;
+  return attn__product_pack_transposed(engine, kernels, &rows, factor, buffer);
 }
 
 attn__matrix attn__kv_keys_in_place(const attn__problem *problem, const attn__kv_tile *tile) {
-  return in_place(&problem->key, tile);
+  const attn__rows rows = attn__kv_key_rows(problem, tile);
+  return (attn__matrix){rows.data, rows.stride, 0};
 }
 
-attn__matrix attn__kv_values_in_place(const attn__problem *problem, const attn__kv_tile *tile) {
-  return in_place(&problem->value, tile);
+attn__matrix attn__kv_values_in_place(const attn__problem *problem, const attn__engine *engine,
+                                      const attn__kv_tile *tile) {
+  const attn__rows rows = attn__kv_value_rows(problem, tile);
+  return (attn__matrix){rows.data, rows.stride, engine->panel};
 }
 
 attn__matrix attn__kv_values(const attn__problem *problem, const attn__engine *engine,

@@ -16,13 +16,14 @@ typedef struct attn__kv_tile {
 attn__rows attn__kv_key_rows(const attn__problem *problem, const attn__kv_tile *tile);
 attn__rows attn__kv_value_rows(const attn__problem *problem, const attn__kv_tile *tile);
 
-/* A tile of keys as the right operand of Q K^T, dim x count, packed in buffer. */
+/* A tile of keys as the right operand of Q K^T, dim x count, packed in buffer: scaled, but for additive scores. */
 attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,
                            const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer);
 
-/* Tiles where they stand, as rows: for products of few rows. */
+/* Tiles where they stand, as rows: for products of few rows, and of values that are whole panels of columns. */
 attn__matrix attn__kv_keys_in_place(const attn__problem *problem, const attn__kv_tile *tile);
-attn__matrix attn__kv_values_in_place(const attn__problem *problem, const attn__kv_tile *tile);
+attn__matrix attn__kv_values_in_place(const attn__problem *problem, const attn__engine *engine,
+                                      const attn__kv_tile *tile);
 
 /* A tile of values as the right operand of P V, count x dim_v: where it stands, if the engine can read it
  * there, else packed in buffer. */

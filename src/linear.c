@@ -73,7 +73,7 @@ static void run_block(const linear_job *job, const linear_block *block, linear_s
         .rows = block->rows,
         .cols = block->cols,
         .inner = count,
-        .b = attn__product_pack_transposed(job->engine, job->kernels, &weight, scratch->weight),
+        .b = attn__product_pack_transposed(job->engine, job->kernels, &weight, 1, scratch->weight),
         .c = attn__output_row(&layer->y, block->b, 0, block->row) + block->col,
         .stride_c = layer->y.strides.row,
         .accumulate = 1};

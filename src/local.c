@@ -98,7 +98,7 @@ void attn__local_predict(attn_context *context, attn__problem *problem, void *sc
   job.parts = attn__divide_up(problem->len_q, TILE_ROWS);
   job.tasks = problem->batch * problem->heads_q * job.parts;
   const attn__rows rows = {problem->predict_matrix, problem->dim, problem->predict_dim, problem->dim};
-  job.matrix = attn__product_pack_transposed(&context->engine, context->kernels, &rows, matrix);
+  job.matrix = attn__product_pack_transposed(&context->engine, context->kernels, &rows, 1, matrix);
   attn__context_run(context, attn__min(attn__context_strands(context), job.tasks), run_strand, &job);
   problem->centers = (attn__input){job.centers, {problem->heads_q * problem->len_q, problem->len_q, 1}};
 }

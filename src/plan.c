@@ -14,9 +14,10 @@ enum {
   DIRECT_FLOATS = 1 << 17,
   TILE_FLOATS = 1 << 15,  /* a transposed tile of keys, at most: as much again for the values */
   WINDOW_ROWS = 16,       /* a tile has one row for so many keys of a window, at most */
-  BLOCK_FLOATS = 1 << 17, /* queries and outputs of a block, at most */
+  BLOCK_FLOATS = 1 << 17, /* copied queries and outputs of a block, at most */
   TASKS_PER_THREAD = 4,   /* at least, where there is enough work: what evens out unequal tasks */
   FEW_ROWS = 8,           /* up to so many rows of a head group, long keys are split */
+  FEW_TO_PACK = 128,      /* up to so many rows of a block, values are not worth packing */
   WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
   EDGE_ROWS = 12,         /* rows that the edge of the causal rule or of a window is cut into, at least */
   SPLIT_K = 4096,         /* keys of a split, at least */
@@ -61,6 +62,13 @@ static int64_t most_rows(const attn__problem *problem, const attn__engine *engin
 static void choose_path(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   plan->direct =
       problem->group * problem->len_q <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
+}
+
+/* Dense rows of one head, none of them past the end of a sequence, are a left operand as they stand. */
+static void choose_queries(attn__plan *plan, const attn__problem *problem) {
+  plan->queries_in_place = !plan->direct && problem->score_function == ATTN_SCORE_DOT &&
+                           plan->tile_heads == 1 && problem->query.strides.row == problem->dim &&
+                           !problem->lengths_q && !problem->starts_q;
 }
 
 static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
@@ -109,11 +117,21 @@ static double flops(const attn__problem *problem) {
          (double)problem->len_k * (double)(problem->dim + problem->dim_v);
 }
 
+/* Dense rows of values are panels that lie side by side. Many rows of queries meet them sooner if they are packed. */
+static int32_t values_are_panels(const attn__plan *plan, const attn__problem *problem,
+                                 const attn__engine *engine) {
+  return engine->panel > 0 && problem->dim_v % engine->panel == 0 &&
+         problem->value.strides.row == problem->dim_v &&
+         plan->block_tiles * plan->tile_q * plan->tile_heads <= FEW_TO_PACK;
+}
+
 /* Large blocks read keys less often, small ones make more tasks. The results do not depend on it. */
-static void choose_blocks(attn__plan *plan, const attn__problem *problem, int64_t threads) {
+static void choose_blocks(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
+                          int64_t threads) {
   const int64_t groups = problem->batch * problem->heads_kv;
   const int64_t tiles = plan->query_parts * plan->head_parts;
-  const int64_t tile_floats = plan->tile_q * plan->tile_heads * (problem->dim + problem->dim_v);
+  const int64_t row_floats = problem->dim_v + (plan->queries_in_place ? 0 : problem->dim);
+  const int64_t tile_floats = plan->tile_q * plan->tile_heads * row_floats;
   const double threads_paid = flops(problem) / FLOPS_PER_THREAD;
   if (threads_paid < (double)threads) threads = attn__max((int64_t)threads_paid, 1);
   int64_t most = attn__clamp(BLOCK_FLOATS / tile_floats, 1, ATTN__PLAN_BLOCK_TILES);
@@ -123,6 +141,7 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, int64_
   }
   plan->block_tiles = equal_parts(tiles, most, 1);
   plan->blocks = attn__divide_up(tiles, plan->block_tiles);
+  plan->values_in_place = plan->direct || values_are_panels(plan, problem, engine);
   plan->tasks = groups * plan->blocks;
   /* Where there are enough head groups, each is one task and goes through its splits in turn. */
   if (plan->splits > 1 && threads > 1 && groups < threads * TASKS_PER_THREAD)
@@ -150,7 +169,7 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   const int64_t rows = tile_rows * plan->block_tiles;
   const int64_t size = sizeof(float);
   int64_t *bytes = &plan->scratch.bytes;
-  plan->scratch.queries = append(bytes, rows * problem->dim, size);
+  if (!plan->queries_in_place) plan->scratch.queries = append(bytes, rows * problem->dim, size);
   if (problem->score_function == ATTN_SCORE_GENERAL) {
     plan->scratch.raw = append(bytes, tile_rows * problem->dim, size);
     plan->scratch.weight =
@@ -194,9 +213,10 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   if (plan.empty) return plan;
   choose_path(&plan, problem, engine);
   choose_tiles(&plan, problem, engine);
+  choose_queries(&plan, problem);
   choose_splits(&plan, problem);
   choose_edges(&plan, problem, engine);
-  choose_blocks(&plan, problem, threads);
+  choose_blocks(&plan, problem, engine, threads);
   lay_out_scratch(&plan, problem, engine);
   plan.ahead = inputs(problem) > CACHE_FLOATS && (engine->few_ahead || !plan.direct);
   return plan;

@@ -8,7 +8,7 @@
 
 enum {
   ATTN__PLAN_TILE_ROWS = 64,   /* the most rows of a tile: queries of several heads */
-  ATTN__PLAN_BLOCK_TILES = 16, /* the most query tiles of a block */
+  ATTN__PLAN_BLOCK_TILES = 32, /* the most query tiles of a block */
   ATTN__PLAN_WEIGHT_COLS = 64, /* columns of the general score's weight that are packed at a time */
 };
 
@@ -21,17 +21,19 @@ typedef struct attn__plan {
   int64_t score_stride; /* from a row of scores of a tile to the next: whole cache lines, at least tile_k */
   int64_t edge_rows;    /* rows of a tile that meet the keys together where some see them and some do not */
   int64_t query_parts, head_parts;
-  int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
-  int64_t blocks;      /* of a head group */
-  int32_t direct;      /* few rows: keys and values are multiplied where they stand */
-  int32_t ahead;       /* what will be read next is asked for: all of it does not fit a cache */
-  int64_t splits;      /* long keys of few rows, in pieces of split_k whose results are joined; else 1 */
-  int64_t split_k;     /* a multiple of tile_k */
-  int64_t tasks;       /* batch * heads_kv * blocks, or the parts */
-  int64_t strands;     /* threads that share the tasks */
+  int64_t block_tiles;      /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
+  int64_t blocks;           /* of a head group */
+  int32_t direct;           /* few rows: keys and values are multiplied where they stand */
+  int32_t queries_in_place; /* queries are multiplied where they stand */
+  int32_t values_in_place;  /* so are values, direct or as panels; those that are not finite are packed */
+  int32_t ahead;            /* what will be read next is asked for: all of it does not fit a cache */
+  int64_t splits;  /* long keys of few rows, in pieces of split_k whose results are joined; else 1 */
+  int64_t split_k; /* a multiple of tile_k */
+  int64_t tasks;   /* batch * heads_kv * blocks, or the parts */
+  int64_t strands; /* threads that share the tasks */
   /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
   struct {
-    int64_t queries; /* block rows x dim: scaled */
+    int64_t queries; /* block rows x dim: scaled if direct; none if they are read where they stand */
     int64_t outputs; /* block rows x dim_v: not yet divided by the sum */
     int64_t raw;     /* tile rows x dim: queries before the weight of the general score */
     int64_t weight;  /* dim x ATTN__PLAN_WEIGHT_COLS: some columns of that, packed */

@@ -35,14 +35,14 @@ attn__matrix attn__product_pack(const attn__engine *engine, const attn__kernels 
 }
 
 attn__matrix attn__product_pack_transposed(const attn__engine *engine, const attn__kernels *kernels,
-                                           const attn__rows *rows, float *out) {
+                                           const attn__rows *rows, float factor, float *out) {
   const attn__matrix matrix = packed(engine, rows->width, rows->count, out);
   for (int64_t first = 0; first < rows->count; first += matrix.stride, out += matrix.step) {
     const int64_t count = attn__min(matrix.stride, rows->count - first);
     if (count % (matrix.stride / 2) != 0)
       memset(out, 0, (size_t)matrix.step * sizeof *out); /* no half to be read has a gap */
-    kernels->transpose(count, rows->width, rows->data + first * rows->stride, rows->stride, out,
-                       matrix.stride);
+    const attn__rows some = {rows->data + first * rows->stride, rows->stride, count, rows->width};
+    kernels->transpose(&some, factor, out, matrix.stride);
   }
   return matrix;
 }

@@ -38,9 +38,9 @@ int64_t attn__product_floats(const attn__engine *engine, int64_t inner, int64_t 
 attn__matrix attn__product_pack(const attn__engine *engine, const attn__kernels *kernels,
                                 const attn__rows *rows, float *out);
 
-/* Packs rows as its columns: width x count. */
+/* Packs rows, times factor, as its columns: width x count. */
 attn__matrix attn__product_pack_transposed(const attn__engine *engine, const attn__kernels *kernels,
-                                           const attn__rows *rows, float *out);
+                                           const attn__rows *rows, float factor, float *out);
 
 /* The operand without its first columns: the largest number of them that is at most count and can be left
  * out goes to *left_out. */

@@ -47,9 +47,19 @@ int32_t attn__self_lay_out(const attn__self_problem *problem, uint64_t strands_b
          append(bytes, 1, (int64_t)strands_bytes, &layout->strands);
 }
 
-/* Rows of (heads, dim) for each query of each batch entry, as an array of (batch, head, row, dim). */
+/* Rows of (heads, dim) for each query of each batch entry, as an array of (batch, head, row, dim). What overflows wraps,
+ * and the layout is refused. */
 static attn__strides head_strides(const attn__self_problem *problem, int64_t heads, int64_t dim) {
-  return (attn__strides){problem->attention.len_q * heads * dim, dim, heads * dim};
+  const uint64_t row = (uint64_t)heads * (uint64_t)dim, batch = (uint64_t)problem->attention.len_q * row;
+  return (attn__strides){(int64_t)batch, dim, (int64_t)row};
+}
+
+void attn__self_arrange(attn__self_problem *problem) {
+  attn__problem *attention = &problem->attention;
+  attention->query.strides = head_strides(problem, attention->heads_q, attention->dim);
+  attention->key.strides = head_strides(problem, attention->heads_kv, attention->dim);
+  attention->value.strides = head_strides(problem, attention->heads_kv, attention->dim_v);
+  attention->output.strides = head_strides(problem, attention->heads_q, attention->dim_v);
 }
 
 /* Rotates the two elements of pair n, in each of heads heads of a row that are dim apart. */
@@ -132,10 +142,10 @@ void attn__self_project(attn_context *context, attn__self_problem *problem, cons
   project(context, layer, &problem->key, width_k(problem), key, strands);
   project(context, layer, &problem->value, width_v(problem), value, strands);
   if (problem->rope != ATTN_ROPE_NONE) rotate(context, problem, query, key);
-  attention->query = (attn__input){query, head_strides(problem, attention->heads_q, attention->dim)};
-  attention->key = (attn__input){key, head_strides(problem, attention->heads_kv, attention->dim)};
-  attention->value = (attn__input){value, head_strides(problem, attention->heads_kv, attention->dim_v)};
-  attention->output = (attn__output){heads, head_strides(problem, attention->heads_q, attention->dim_v)};
+  attention->query.data = query;
+  attention->key.data = key;
+  attention->value.data = value;
+  attention->output.data = heads;
 }
 
 enum { FLOATS_PER_STRAND = 1 << 14 }; /* of output, at least: less is done before another thread wakes up */

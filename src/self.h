@@ -34,6 +34,9 @@ typedef struct attn__self_layout {
   int64_t bytes;
 } attn__self_layout;
 
+/* Sets the strides that attention's query, key, value and output will have in the scratch. */
+void attn__self_arrange(attn__self_problem *problem);
+
 /* Sets the layout, with room at strands for steps of so many bytes; 0 if its bytes cannot be counted. */
 int32_t attn__self_lay_out(const attn__self_problem *problem, uint64_t strands_bytes,
                            attn__self_layout *layout);

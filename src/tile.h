@@ -26,7 +26,7 @@ typedef struct attn__tile {
   attn__sequence sequence;
   int64_t b, first_head, heads, first_query, queries, rows;
   attn__key_range visible;
-  float *scaled; /* rows x dim */
+  const float *query; /* rows x dim: as they are multiplied, in the array or in the scratch */
   attn__state state;
   int32_t started; /* the outputs of the state hold something */
 } attn__tile;

@@ -78,12 +78,10 @@ static void skip(const attn__problem *problem, const attn__tile *tile, const att
   }
 }
 
-/* A row's state begins, and its query is copied, scaled (but for additive scores, which are scaled later). */
-static void open_row(const strand *s, attn__tile *tile, int64_t r, float *queries) {
+/* A row's query is copied, scaled if its keys will not be. */
+static void copy_query(const strand *s, const attn__tile *tile, int64_t r, float *queries) {
   const attn__problem *problem = s->job->problem;
-  const float scale = problem->score_function == ATTN_SCORE_ADDITIVE ? 1 : problem->scale;
-  tile->state.maxima[r] = -INFINITY;
-  tile->state.sums[r] = 0;
+  const float scale = s->job->plan->direct ? problem->scale : 1;
   if (attn__tile_padding(tile, r))
     memset(queries + r * problem->dim, 0, (size_t)problem->dim * sizeof *queries);
   else
@@ -95,7 +93,7 @@ static void open_row(const strand *s, attn__tile *tile, int64_t r, float *querie
 }
 
 /* The general score q^T W k is the dot score of W^T q. */
-static void multiply_weight(const strand *s, const attn__tile *tile) {
+static void multiply_weight(const strand *s, const attn__tile *tile, float *queries) {
   const attn__engine *engine = s->job->engine;
   const int64_t dim = s->job->problem->dim;
   for (int64_t col = 0; col < dim; col += ATTN__PLAN_WEIGHT_COLS) {
@@ -107,7 +105,7 @@ static void multiply_weight(const strand *s, const attn__tile *tile) {
                                    .a = s->raw,
                                    .stride_a = dim,
                                    .b = attn__product_pack(engine, s->job->kernels, &weight, s->weight),
-                                   .c = tile->scaled + col,
+                                   .c = queries + col,
                                    .stride_c = dim};
     engine->multiply(&product);
   }
@@ -116,6 +114,11 @@ static void multiply_weight(const strand *s, const attn__tile *tile) {
 /* The state of rows from row on. */
 static attn__state state_past(const attn__state *state, int64_t row, int64_t dim_v) {
   return (attn__state){state->outputs + row * dim_v, state->maxima + row, state->sums + row};
+}
+
+/* Where the queries of tile number slot are copied to. */
+static float *copied_queries(const strand *s, int64_t slot) {
+  return s->queries + slot * s->job->plan->tile_q * s->job->plan->tile_heads * s->job->problem->dim;
 }
 
 /* Sets up tile t of a head group as number slot of the strand's block, but for its queries. */
@@ -133,16 +136,31 @@ static attn__tile *place_tile(strand *s, int64_t t, int64_t slot) {
   tile->rows = tile->heads * tile->queries;
   const attn__score_tile rows = score_tile(tile, NULL, 0);
   tile->visible = attn__score_visible(problem, &rows);
-  tile->scaled = s->queries + row * problem->dim;
+  tile->query = plan->queries_in_place
+                    ? attn__input_row(&problem->query, s->sequence.batch_q, tile->first_head,
+                                      s->sequence.first_q + tile->first_query)
+                    : copied_queries(s, slot);
   tile->state = state_past(&s->state, row, problem->dim_v);
   return tile;
 }
 
-static void open_tile(const strand *s, attn__tile *tile) {
+/* The queries of tile number slot go to the strand's scratch, as they will be multiplied. */
+static void copy_queries(const strand *s, int64_t slot) {
+  const attn__tile *tile = &s->tile[slot];
   const int32_t general = s->job->problem->score_function == ATTN_SCORE_GENERAL;
+  float *queries = copied_queries(s, slot);
+  for (int64_t r = 0; r < tile->rows; r++) copy_query(s, tile, r, general ? s->raw : queries);
+  if (general) multiply_weight(s, tile, queries);
+}
+
+static void open_tile(const strand *s, int64_t slot) {
+  attn__tile *tile = &s->tile[slot];
   tile->started = 0;
-  for (int64_t r = 0; r < tile->rows; r++) open_row(s, tile, r, general ? s->raw : tile->scaled);
-  if (general) multiply_weight(s, tile);
+  for (int64_t r = 0; r < tile->rows; r++) {
+    tile->state.maxima[r] = -INFINITY;
+    tile->state.sums[r] = 0;
+  }
+  if (!s->job->plan->queries_in_place) copy_queries(s, slot);
 }
 
 /* Where keys [first, first + count) of the strand's sequence are. */
@@ -156,7 +174,7 @@ static attn__product dot_product(const strand *s, const attn__tile *tile, const 
   return (attn__product){.rows = tile->rows,
                          .cols = scores->keys,
                          .inner = s->job->problem->dim,
-                         .a = tile->scaled,
+                         .a = tile->query,
                          .stride_a = s->job->problem->dim,
                          .b = keys,
                          .c = scores->scores,
@@ -170,7 +188,7 @@ static void additive_scores(const strand *s, const attn__tile *tile, const attn_
   const attn__problem *problem = s->job->problem;
   const int64_t panel = s->job->engine->panel ? s->job->engine->panel : scores->keys;
   for (int64_t r = 0; r < tile->rows; r++) {
-    attn__additive operands = {problem->dim, tile->scaled + r * problem->dim, problem->score_weight,
+    attn__additive operands = {problem->dim, tile->query + r * problem->dim, problem->score_weight,
                                keys.data, keys.stride};
     float *row = scores->scores + r * scores->stride;
     for (int64_t j = 0; j < scores->keys; j += panel, operands.keys += keys.step)
@@ -284,8 +302,8 @@ static void multiply_values(const strand *s, attn__tile *tile, const attn__score
     step->cleared = 1;
   }
   if (!step->values.data)
-    step->values = job->plan->direct
-                       ? attn__kv_values_in_place(job->problem, &where)
+    step->values = job->plan->values_in_place
+                       ? attn__kv_values_in_place(job->problem, job->engine, &where)
                        : attn__kv_values(job->problem, job->engine, job->kernels, &where, s->values);
   attn__product product = {.rows = tile->rows,
                            .cols = dim_v,
@@ -334,7 +352,7 @@ static attn__tile part_of(const strand *s, const attn__tile *tile, int64_t row, 
   attn__tile part = *tile;
   part.first_query += row;
   part.queries = part.rows = attn__min(rows, tile->rows - row);
-  part.scaled += row * problem->dim;
+  part.query += row * problem->dim;
   part.state = state_past(&tile->state, row, problem->dim_v);
   const attn__score_tile scores = score_tile(&part, NULL, 0);
   part.visible = attn__score_visible(problem, &scores);
@@ -385,7 +403,7 @@ static void meet_split(strand *s, int64_t split) {
   const int64_t end = range.end;
   range.begin = attn__max(range.begin, split * plan->split_k);
   range.end = attn__min(range.end, (split + 1) * plan->split_k);
-  for (int64_t slot = 0; slot < s->tiles; slot++) open_tile(s, &s->tile[slot]);
+  for (int64_t slot = 0; slot < s->tiles; slot++) open_tile(s, slot);
   for (int64_t key = range.begin / plan->tile_k * plan->tile_k; key < range.end; key += plan->tile_k) {
     key_step step = {.first = attn__max(key, range.begin), .finite = -1};
     step.count = attn__min(key + plan->tile_k, range.end) - step.first;

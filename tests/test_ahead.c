@@ -107,7 +107,8 @@ static void test_blocks_of_a_group(void **state) {
   problem.group = HEADS;
   problem.key.strides.batch = LEN * DIM;
   problem.value.strides.batch = LEN * DIM_V;
-  const attn__plan plan = plan_of(&problem);
+  attn__plan plan = attn__plan_make(&problem, &engine, 8);
+  plan.ahead = 1;
   const attn__kv_tile tile = {0, 0, 0, LEN}, next = {1, 0, 0, plan.tile_k};
   assert_true(plan.blocks > 1);
   assert_int_equal(plan.head_parts, HEADS);

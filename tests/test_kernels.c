@@ -376,11 +376,11 @@ static void check_transpose(const attn__kernels *kernels, int64_t rows, int64_t 
   guarded in = guarded_make(in_count, side), out = guarded_make(out_count, side);
   for (int64_t n = 0; n < in_count; n++) in.data[n] = (float)n;
   for (int64_t n = 0; n < out_count; n++) out.data[n] = -1;
-  kernels->transpose(rows, cols, in.data, in_stride, out.data, out_stride);
+  kernels->transpose(&(attn__rows){in.data, in_stride, rows, cols}, 0.5f, out.data, out_stride);
   int64_t wrong = 0;
   for (int64_t n = 0; n < out_count; n++) {
     const int64_t c = n / out_stride, r = n % out_stride;
-    wrong += out.data[n] != (r < rows ? (float)(r * in_stride + c) : -1);
+    wrong += out.data[n] != (r < rows ? 0.5f * (float)(r * in_stride + c) : -1);
   }
   guarded_free(&in);
   guarded_free(&out);

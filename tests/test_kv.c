@@ -21,6 +21,7 @@ static attn__problem problem_of(const tensor *t) {
                          .len_k = LEN,
                          .dim = DIM,
                          .dim_v = DIM,
+                         .scale = 0.5f,
                          .key = input,
                          .value = input};
 }
@@ -53,15 +54,23 @@ static float number_at(const attn__engine *engine, attn__matrix matrix, int64_t 
   return matrix.data[j / panel * matrix.step + k * matrix.stride + j % panel];
 }
 
-static void check_keys(const tensor *t, const attn__problem *problem, const attn__kv_tile *tile) {
+static void check_keys_times(float factor, const tensor *t, const attn__problem *problem,
+                             const attn__kv_tile *tile) {
   float buffer[DIM * (LEN + 16)];
   for (size_t n = 0; n < COUNT_OF(engines); n++) {
     const attn__matrix matrix = attn__kv_keys(problem, &engines[n], &attn__kernels_reference, tile, buffer);
     for (int64_t j = 0; j < tile->count; j++)
       for (int64_t d = 0; d < DIM; d++)
         assert_int_equal(bits_of(number_at(&engines[n], matrix, d, j)),
-                         bits_of(tensor_row(t, tile->b, tile->h, tile->first + j)[d]));
+                         bits_of(factor * tensor_row(t, tile->b, tile->h, tile->first + j)[d]));
   }
+}
+
+static void check_keys(const tensor *t, const attn__problem *problem, const attn__kv_tile *tile) {
+  attn__problem additive = *problem;
+  additive.score_function = ATTN_SCORE_ADDITIVE;
+  check_keys_times(0.5f, t, problem, tile);
+  check_keys_times(1, t, &additive, tile);
 }
 
 static void test_keys_are_columns(void **state) {

@@ -49,7 +49,7 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
   const struct {
     int64_t begin, bytes;
   } pieces[] = {
-      {plan->scratch.queries, rows * problem->dim * size},
+      {plan->scratch.queries, plan->queries_in_place ? 0 : rows * problem->dim * size},
       {plan->scratch.outputs, rows * problem->dim_v * size},
       {plan->scratch.scores, tile_rows * plan->score_stride * size},
       {plan->scratch.keys,
@@ -262,6 +262,55 @@ static void test_parts_of_tiles(void **state) {
     assert_int_equal(edge_rows(whole[n], own), ATTN__PLAN_TILE_ROWS);
 }
 
+/* Dense queries of one head are read where they stand, if none of them is padding; dense values that are panels where they
+ * serve few rows. */
+static void test_what_stays_in_place(void **state) {
+  (void)state;
+  const int64_t lengths[] = {100};
+  float number = 0;
+  const attn__problem plain = {.batch = 1,
+                               .heads_q = 2,
+                               .heads_kv = 1,
+                               .group = 2,
+                               .len_q = 100,
+                               .len_k = 100,
+                               .dim = 40,
+                               .dim_v = 64,
+                               .query = {&number, {0, 4000, 40}},
+                               .value = {&number, {0, 6400, 64}},
+                               .window_left = ATTN__UNBOUNDED,
+                               .window_right = ATTN__UNBOUNDED,
+                               .window_dilation = 1};
+  attn__problem copied[] = {plain, plain, plain, plain, plain, plain, plain},
+                packed[] = {plain, plain, plain};
+  assert_true(attn__plan_make(&plain, &engines[3], 1).queries_in_place);
+  copied[0].query.strides.row = 41;
+  copied[1].query.strides.row = -40;
+  copied[2].lengths_q = lengths;
+  copied[3].starts_q = lengths;
+  copied[4].score_function = ATTN_SCORE_GENERAL;
+  copied[5].score_function = ATTN_SCORE_ADDITIVE;
+  copied[6].len_q = 20; /* so that a tile has both heads */
+  for (size_t n = 0; n < COUNT_OF(copied); n++)
+    assert_false(attn__plan_make(&copied[n], &engines[3], 1).queries_in_place);
+  attn__problem few = plain;
+  few.heads_q = few.group = 1;
+  assert_true(attn__plan_make(&few, &engines[3], 1).values_in_place);
+  assert_true(attn__plan_make(&few, &engines[2], 1).values_in_place);
+  assert_false(attn__plan_make(&few, &engines[0], 1).values_in_place);
+  for (size_t n = 0; n < COUNT_OF(packed); n++) packed[n] = few;
+  packed[0].value.strides.row = 65;
+  packed[1].dim_v = packed[1].value.strides.row = 72;
+  packed[2].len_q = 129;
+  for (size_t n = 0; n < COUNT_OF(packed); n++)
+    assert_false(attn__plan_make(&packed[n], &engines[3], 1).values_in_place);
+  few.len_q = 8;
+  few.value.strides.row = 65;
+  assert_true(attn__plan_make(&few, &engines[3], 1).direct);
+  assert_true(attn__plan_make(&few, &engines[3], 1).values_in_place);
+  assert_false(attn__plan_make(&few, &engines[3], 1).queries_in_place);
+}
+
 /* Of few queries what comes next is asked for only where the engine says so; of many always, if it is much. */
 static void test_asking_ahead(void **state) {
   (void)state;
@@ -321,6 +370,7 @@ int main(void) {
       cmocka_unit_test(test_small_windows_have_small_tiles),
       cmocka_unit_test(test_rows_beside_windows),
       cmocka_unit_test(test_parts_of_tiles),
+      cmocka_unit_test(test_what_stays_in_place),
       cmocka_unit_test(test_asking_ahead),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),

@@ -1,6 +1,8 @@
 /* test_product.c - products of every size by every engine against double, and packing.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "product_case.h"
 #include "tables.h"
@@ -43,6 +45,31 @@ static void check_chosen_sizes(const attn__engine *engine) {
 static void test_chosen_sizes(void **state) {
   (void)state;
   for_each_engine(check_chosen_sizes);
+}
+
+/* Whole panels may be multiplied where they stand: the same numbers to the bit as packed. */
+static void check_panels_where_they_stand(const attn__engine *engine) {
+  if (!engine->panel) return;
+  random_source source = random_seeded(support_seed());
+  for (int64_t rows = 1; rows <= 3 * engine->slab; rows++)
+    for (int64_t panels = 1; panels <= 3; panels++) {
+      product_case p =
+          product_case_make(engine, (int64_t[3]){rows, panels * engine->panel, 20 + rows}, 0, &source);
+      const size_t bytes = (size_t)((rows - 1) * p.product.stride_c + p.product.cols) * sizeof(float);
+      assert_int_equal(product_case_count_wrong(&p, engine), 0);
+      float *packed = malloc(bytes);
+      memcpy(packed, p.c.data, bytes);
+      p.product.b = (attn__matrix){p.b.data, p.rows_b.stride, engine->panel};
+      assert_int_equal(product_case_count_wrong(&p, engine), 0);
+      assert_memory_equal(packed, p.c.data, bytes);
+      free(packed);
+      product_case_free(&p);
+    }
+}
+
+static void test_panels_where_they_stand(void **state) {
+  (void)state;
+  for_each_engine(check_panels_where_they_stand);
 }
 
 /* Products ask for every row that they are given, each once, and their numbers do not depend on it. */
@@ -211,12 +238,13 @@ static void check_packing(const attn__engine *engine) {
                              {in.data + (COUNT - 1) * WIDTH, -WIDTH, COUNT, WIDTH}};
   for (size_t n = 0; n < COUNT_OF(rows); n++) {
     const attn__matrix matrix = attn__product_pack(engine, kernels, &rows[n], out.data);
-    const attn__matrix columns = attn__product_pack_transposed(engine, kernels, &rows[n], turned.data);
+    const attn__matrix columns =
+        attn__product_pack_transposed(engine, kernels, &rows[n], 0.5f, turned.data);
     for (int64_t r = 0; r < COUNT; r++)
       for (int64_t c = 0; c < WIDTH; c++) {
         const float expected = rows[n].data[r * rows[n].stride + c];
         assert_true(number_at(engine, matrix, r, c) == expected);
-        assert_true(number_at(engine, columns, c, r) == expected);
+        assert_true(number_at(engine, columns, c, r) == 0.5f * expected);
       }
     for (int64_t count = 0; count < COUNT; count++) {
       int64_t left_out;
@@ -238,6 +266,7 @@ static void test_packing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_chosen_sizes),
+      cmocka_unit_test(test_panels_where_they_stand),
       cmocka_unit_test(test_asking),
       cmocka_unit_test(test_edges),
       cmocka_unit_test_teardown(test_random_sizes, support_print_seed),

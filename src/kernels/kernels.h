@@ -107,9 +107,8 @@ typedef struct attn__kernels {
   void (*copy)(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
                int64_t out_stride);
 
-  /* out[c * out_stride + r] = in[r * in_stride + c], r in [0, rows), c in [0, cols). */
-  void (*transpose)(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
-                    int64_t out_stride);
+  /* out[c * out_stride + r] = factor * number c of row r, r in [0, rows->count), c in [0, rows->width). */
+  void (*transpose)(const attn__rows *rows, float factor, float *out, int64_t out_stride);
 } attn__kernels;
 
 /* The table of an ATTN_ISA_ level, or of the nearest one below that this build has. The CPU must have it. */

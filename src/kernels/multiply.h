@@ -59,17 +59,23 @@ static ALWAYS_INLINE void multiply_put(const attn__product *p, const int rows, c
   }
 }
 
-/* Rows [row, row + rows) and columns [col, ...) of one panel, whose first vecs vectors hold something. rows
- * and vecs are constants at every call. */
-static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, const int vecs, int64_t row,
-                                        int64_t col) {
+/* What is a constant at every call: vectors of a panel that hold something; whether its rows follow one another. */
+typedef struct multiply_form {
+  int vecs, packed;
+} multiply_form;
+
+/* Rows [row, row + rows) and columns [col, ...) of one panel. rows and form are constants at every call. */
+static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, const multiply_form form,
+                                        int64_t row, int64_t col) {
+  const int vecs = form.vecs;
+  const int64_t stride_b = form.packed ? MULTIPLY_PANEL : p->b.stride;
   vec sums[MULTIPLY_SLAB][MULTIPLY_VECS];
   const int64_t stride_a = p->stride_a, inner = p->inner;
   const float *a = p->a + row * stride_a, *b = p->b.data + col / MULTIPLY_PANEL * p->b.step;
   UNROLLED for (int r = 0; r < rows; r++) {
     UNROLLED for (int v = 0; v < vecs; v++) sums[r][v] = vec_set(0);
   }
-  BY_EIGHTS for (int64_t k = 0; k < inner; k++, a++, b += MULTIPLY_PANEL) {
+  BY_EIGHTS for (int64_t k = 0; k < inner; k++, a++, b += stride_b) {
     vec right[MULTIPLY_VECS];
     UNROLLED for (int v = 0; v < vecs; v++) right[v] = vec_load(b + v * VEC_WIDTH);
     UNROLLED for (int r = 0; r < rows; r++) {
@@ -81,40 +87,47 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
 }
 
 /* As many rows as are left over by slabs, or a part of them: 8 or up to 6. */
-static inline void multiply_few(const attn__product *p, int64_t rows, const int vecs, int64_t row,
-                                int64_t col) {
-  if (MULTIPLY_SLAB > 8 && rows == 8) multiply_slab(p, 8, vecs, row, col);
-  if (MULTIPLY_SLAB > 6 && rows == 6) multiply_slab(p, 6, vecs, row, col);
-  if (rows == 5) multiply_slab(p, 5, vecs, row, col);
-  if (rows == 4) multiply_slab(p, 4, vecs, row, col);
-  if (rows == 3) multiply_slab(p, 3, vecs, row, col);
-  if (rows == 2) multiply_slab(p, 2, vecs, row, col);
-  if (rows == 1) multiply_slab(p, 1, vecs, row, col);
+static ALWAYS_INLINE void multiply_few(const attn__product *p, int64_t rows, const multiply_form form,
+                                       int64_t row, int64_t col) {
+  if (MULTIPLY_SLAB > 8 && rows == 8) multiply_slab(p, 8, form, row, col);
+  if (MULTIPLY_SLAB > 6 && rows == 6) multiply_slab(p, 6, form, row, col);
+  if (rows == 5) multiply_slab(p, 5, form, row, col);
+  if (rows == 4) multiply_slab(p, 4, form, row, col);
+  if (rows == 3) multiply_slab(p, 3, form, row, col);
+  if (rows == 2) multiply_slab(p, 2, form, row, col);
+  if (rows == 1) multiply_slab(p, 1, form, row, col);
 }
 
-static ALWAYS_INLINE void multiply_panel(const attn__product *p, const int vecs, int64_t col) {
+static ALWAYS_INLINE void multiply_panel(const attn__product *p, const multiply_form form, int64_t col) {
   int64_t row = 0;
   for (; row + MULTIPLY_SLAB <= p->rows; row += MULTIPLY_SLAB) {
     if (p->ahead) ask_near(p->ahead, MULTIPLY_ASK);
-    multiply_slab(p, MULTIPLY_SLAB, vecs, row, col);
+    multiply_slab(p, MULTIPLY_SLAB, form, row, col);
   }
   int64_t left = p->rows - row;
   if (MULTIPLY_SLAB > 8 && left > 6 && left != 8) {
     const int64_t first =
         left < 10 ? left - 4 : 6; /* and then 4 or 5: sums of fewer rows wait for each other */
-    multiply_few(p, first, vecs, row, col);
+    multiply_few(p, first, form, row, col);
     row += first;
     left -= first;
   }
-  multiply_few(p, left, vecs, row, col);
+  multiply_few(p, left, form, row, col);
+}
+
+static ALWAYS_INLINE void multiply_panels(const attn__product *p, const int packed) {
+  for (int64_t col = 0; col < p->cols; col += MULTIPLY_PANEL)
+    if (p->cols - col > MULTIPLY_PANEL / 2)
+      multiply_panel(p, (multiply_form){MULTIPLY_VECS, packed}, col);
+    else
+      multiply_panel(p, (multiply_form){MULTIPLY_VECS / 2, packed}, col);
 }
 
 static void multiply_piece(const attn__product *p) {
-  for (int64_t col = 0; col < p->cols; col += MULTIPLY_PANEL)
-    if (p->cols - col > MULTIPLY_PANEL / 2)
-      multiply_panel(p, MULTIPLY_VECS, col);
-    else
-      multiply_panel(p, MULTIPLY_VECS / 2, col);
+  if (p->b.stride == MULTIPLY_PANEL)
+    multiply_panels(p, 1);
+  else
+    multiply_panels(p, 0);
 }
 
 static void multiply(const attn__product *p) {

@@ -104,10 +104,10 @@ static void copy(int64_t rows, int64_t cols, const float *in, int64_t in_stride,
     for (int64_t c = 0; c < cols; c++) out[r * out_stride + c] = in[r * in_stride + c];
 }
 
-static void transpose(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
-                      int64_t out_stride) {
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t c = 0; c < cols; c++) out[c * out_stride + r] = in[r * in_stride + c];
+static void transpose(const attn__rows *rows, float factor, float *out, int64_t out_stride) {
+  for (int64_t r = 0; r < rows->count; r++)
+    for (int64_t c = 0; c < rows->width; c++)
+      out[c * out_stride + r] = factor * rows->data[r * rows->stride + c];
 }
 
 const attn__kernels attn__kernels_reference = {

@@ -222,24 +222,24 @@ static void copy(int64_t rows, int64_t cols, const float *in, int64_t in_stride,
   }
 }
 
-static void transpose_few(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
-                          int64_t out_stride) {
-  for (int64_t c = 0; c < cols; c++)
-    for (int64_t r = 0; r < rows; r++) out[c * out_stride + r] = in[r * in_stride + c];
+static void transpose_few(const attn__rows *rows, float factor, float *out, int64_t out_stride) {
+  for (int64_t c = 0; c < rows->width; c++)
+    for (int64_t r = 0; r < rows->count; r++)
+      out[c * out_stride + r] = factor * rows->data[r * rows->stride + c];
 }
 
 /* By blocks, the last of which may begin earlier and overlap those before. */
-static void transpose(int64_t rows, int64_t cols, const float *in, int64_t in_stride, float *out,
-                      int64_t out_stride) {
-  if (rows < VEC_BLOCK || cols < VEC_BLOCK) {
-    transpose_few(rows, cols, in, in_stride, out, out_stride);
+static void transpose(const attn__rows *rows, float factor, float *out, int64_t out_stride) {
+  if (rows->count < VEC_BLOCK || rows->width < VEC_BLOCK) {
+    transpose_few(rows, factor, out, out_stride);
     return;
   }
-  for (int64_t row = 0; row < rows; row += VEC_BLOCK) {
-    const int64_t r = row + VEC_BLOCK <= rows ? row : rows - VEC_BLOCK;
-    for (int64_t col = 0; col < cols; col += VEC_BLOCK) {
-      const int64_t c = col + VEC_BLOCK <= cols ? col : cols - VEC_BLOCK;
-      vec_transpose(in + r * in_stride + c, in_stride, out + c * out_stride + r, out_stride);
+  for (int64_t row = 0; row < rows->count; row += VEC_BLOCK) {
+    const int64_t r = row + VEC_BLOCK <= rows->count ? row : rows->count - VEC_BLOCK;
+    const float *in = rows->data + r * rows->stride;
+    for (int64_t col = 0; col < rows->width; col += VEC_BLOCK) {
+      const int64_t c = col + VEC_BLOCK <= rows->width ? col : rows->width - VEC_BLOCK;
+      vec_transpose(in + c, rows->stride, factor, out + c * out_stride + r, out_stride);
     }
   }
 }

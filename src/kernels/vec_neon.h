@@ -121,19 +121,20 @@ static inline float vec_largest(vec a) {
   return vmaxvq_f32(a);
 }
 
-/* Columns c and c + 2 of four rows, from the pairs that vtrn makes of two rows each. */
-static inline void vec_store_columns(vec rows01, vec rows23, float *out, int64_t out_stride) {
+/* Columns c and c + 2 of four rows, times factor, from the pairs that vtrn makes of two rows each. */
+static inline void vec_store_columns(vec rows01, vec rows23, float factor, float *out, int64_t out_stride) {
   const float64x2_t low = vreinterpretq_f64_f32(rows01), high = vreinterpretq_f64_f32(rows23);
-  vst1q_f32(out, vreinterpretq_f32_f64(vtrn1q_f64(low, high)));
-  vst1q_f32(out + 2 * out_stride, vreinterpretq_f32_f64(vtrn2q_f64(low, high)));
+  vst1q_f32(out, vmulq_n_f32(vreinterpretq_f32_f64(vtrn1q_f64(low, high)), factor));
+  vst1q_f32(out + 2 * out_stride, vmulq_n_f32(vreinterpretq_f32_f64(vtrn2q_f64(low, high)), factor));
 }
 
-/* Transposes a block of VEC_BLOCK x VEC_BLOCK. */
-static inline void vec_transpose(const float *in, int64_t in_stride, float *out, int64_t out_stride) {
+/* Transposes a block of VEC_BLOCK x VEC_BLOCK, times factor. */
+static inline void vec_transpose(const float *in, int64_t in_stride, float factor, float *out,
+                                 int64_t out_stride) {
   const vec r0 = vld1q_f32(in), r1 = vld1q_f32(in + in_stride);
   const vec r2 = vld1q_f32(in + 2 * in_stride), r3 = vld1q_f32(in + 3 * in_stride);
-  vec_store_columns(vtrn1q_f32(r0, r1), vtrn1q_f32(r2, r3), out, out_stride);
-  vec_store_columns(vtrn2q_f32(r0, r1), vtrn2q_f32(r2, r3), out + out_stride, out_stride);
+  vec_store_columns(vtrn1q_f32(r0, r1), vtrn1q_f32(r2, r3), factor, out, out_stride);
+  vec_store_columns(vtrn2q_f32(r0, r1), vtrn2q_f32(r2, r3), factor, out + out_stride, out_stride);
 }
 
 #endif
