@@ -120,9 +120,10 @@ static double flops(const attn__problem *problem) {
 /* Dense rows of values are panels that lie side by side. Many rows of queries meet them sooner if they are packed. */
 static int32_t values_are_panels(const attn__plan *plan, const attn__problem *problem,
                                  const attn__engine *engine) {
+  const int64_t rows =
+      attn__min(plan->block_tiles * plan->tile_q * plan->tile_heads, problem->len_q * problem->group);
   return engine->panel > 0 && problem->dim_v % engine->panel == 0 &&
-         problem->value.strides.row == problem->dim_v &&
-         plan->block_tiles * plan->tile_q * plan->tile_heads <= FEW_TO_PACK;
+         problem->value.strides.row == problem->dim_v && rows <= FEW_TO_PACK;
 }
 
 /* Large blocks read keys less often, small ones make more tasks. The results do not depend on it. */

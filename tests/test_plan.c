@@ -295,6 +295,7 @@ static void test_what_stays_in_place(void **state) {
     assert_false(attn__plan_make(&copied[n], &engines[3], 1).queries_in_place);
   attn__problem few = plain;
   few.heads_q = few.group = 1;
+  few.len_q = 128;
   assert_true(attn__plan_make(&few, &engines[3], 1).values_in_place);
   assert_true(attn__plan_make(&few, &engines[2], 1).values_in_place);
   assert_false(attn__plan_make(&few, &engines[0], 1).values_in_place);
