@@ -35,7 +35,7 @@ int32_t attn__score_whole(const attn__problem *problem, const attn__score_tile *
 /* 1 if query i of batch entry b and head h sees key j, else 0. */
 int32_t attn__score_sees(const attn__problem *problem, int64_t b, int64_t h, int64_t i, int64_t j);
 
-/* Edits the raw products q . k of a tile (the scale is already in q): softcap, bias, ALiBi, then masked
+/* Edits the raw products q . k of a tile (the scale is already in q or k): softcap, bias, ALiBi, then masked
  * scores become -infinity. On the way the scores that the caller asked for are copied out.
  * Returns 0 if surely no score is masked, else 1. */
 int32_t attn__score_edit(const attn__problem *problem, const attn__kernels *kernels,
