@@ -33,8 +33,8 @@ static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
   return attn__min(attn__round_up(attn__divide_up(length, parts), unit), length);
 }
 
-/* So many rows or some more, up to most, in whole panels, of which slabs leave nothing over or as much as is worth it:
- * the windows of such tiles begin where panels do, or all at the same place in one. 0 if there are none. */
+/* About so many rows, at most most, in whole panels, of which slabs leave nothing over or as much as is worth it: the
+ * windows of such tiles begin where panels do, or all at the same place in one. 0 if there are none. */
 static int64_t rows_of_panels(int64_t rows, int64_t most, const attn__engine *engine) {
   int64_t whole = attn__min(attn__round_up(rows, engine->panel), most / engine->panel * engine->panel);
   while (whole > 0 && whole % engine->slab > 0 && whole % engine->slab < WORTH_ROWS) whole -= engine->panel;

@@ -14,7 +14,7 @@ enum {
 
 /* The query tiles of a head group: tile t covers query part t / head_parts, of tile_q queries, and head
  * part t % head_parts, of tile_heads heads. A tile has one head, unless all queries of several fit. Tile
- * sizes depend on the shape and the engine alone, so that results do too. */
+ * sizes depend on the shape, the score function and the engine alone, so that results do too. */
 typedef struct attn__plan {
   int32_t empty; /* no query sees a key: nothing to multiply, and all below is 0 */
   int64_t tile_q, tile_heads, tile_k;

@@ -50,13 +50,13 @@ static inline vec exp_normal(vec x) {
 
 /* exp(x) for any x <= 0. Denormals are rounded as integers: arithmetic that makes them takes hundreds of cycles. */
 static inline vec exp_any(vec x) {
-  const vec smallest = vec_set(0x1p-103f);
+  const vec smallest = vec_set(0x1p-94f); /* 2^32 times the smallest normal number */
   vec n, power;
   const vec p =
       exp_parts(vec_max(vec_set(-104), x), &n, &power); /* whose exp is 0; in this order NaN stays */
-  const vec e = vec_mul(p, vec_power(vec_add(power, vec_set(23)))); /* 2^23 exp(x) */
-  const vec denormal = vec_from_bits(vec_mul(vec_min(smallest, e), vec_set(0x1p126f)));
-  return vec_where_small(e, smallest, denormal, vec_mul(vec_max(smallest, e), vec_set(0x1p-23f)));
+  const vec e = vec_mul(p, vec_power(vec_add(power, vec_set(32)))); /* 2^32 exp(x) */
+  const vec denormal = vec_from_bits(vec_mul(vec_min(smallest, e), vec_set(0x1p117f)));
+  return vec_where_small(e, smallest, denormal, vec_mul(vec_max(smallest, e), vec_set(0x1p-32f)));
 }
 
 /* exp(x - shift), which goes to out; returns it. */
@@ -116,18 +116,19 @@ static void scale(int64_t count, const float *x, float factor, float *out) {
     vec_store_part(out + j, count - j, vec_mul(factors, vec_load_part(x + j, count - j, factors)));
 }
 
-/* x / divisor. Where nothing on the way is denormal for it, by the reciprocal: the product, and what it leaves of x
- * divided likewise, which rounds as the division does (Markstein, 1990). Of infinity it leaves NaN. */
+/* x / divisor, by the reciprocal where a quotient is no larger than x and nothing on the way is denormal for the
+ * divisor: the product less what it is too much by, divided likewise, which rounds as the division does (Markstein,
+ * 1990) and keeps the sign of 0. Of infinity that would leave NaN. */
 static inline vec quotient(vec x, vec divisor, vec reciprocal, int32_t by_reciprocal) {
   if (!by_reciprocal) return vec_div(x, divisor);
   const vec first = vec_mul(x, reciprocal);
-  const vec second = vec_fma(vec_fnma(first, divisor, x), reciprocal, first);
-  return vec_where_small(first, vec_set(INFINITY), second, first);
+  const vec too_much = vec_fma(first, divisor, vec_sub(vec_set(0), x));
+  return vec_where_small(first, vec_set(INFINITY), vec_fnma(too_much, reciprocal, first), first);
 }
 
 static void divide(int64_t count, const float *x, float divisor, float *out) {
   const vec divisors = vec_set(divisor), reciprocals = vec_set(1 / divisor);
-  const int32_t by_reciprocal = divisor > 0x1p-60f && divisor < 0x1p60f;
+  const int32_t by_reciprocal = divisor >= 1 && divisor < 0x1p60f;
   int64_t j = 0;
   for (; j + VEC_WIDTH <= count; j += VEC_WIDTH)
     vec_store(out + j, quotient(vec_load(x + j), divisors, reciprocals, by_reciprocal));
