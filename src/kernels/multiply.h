@@ -86,16 +86,30 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
   multiply_put(p, rows, vecs, row, col, sums);
 }
 
-/* As many rows as are left over by slabs, or a part of them: 8 or up to 6. */
-static ALWAYS_INLINE void multiply_few(const attn__product *p, int64_t rows, const multiply_form form,
-                                       int64_t row, int64_t col) {
-  if (MULTIPLY_SLAB > 8 && rows == 8) multiply_slab(p, 8, form, row, col);
-  if (MULTIPLY_SLAB > 6 && rows == 6) multiply_slab(p, 6, form, row, col);
-  if (rows == 5) multiply_slab(p, 5, form, row, col);
-  if (rows == 4) multiply_slab(p, 4, form, row, col);
-  if (rows == 3) multiply_slab(p, 3, form, row, col);
-  if (rows == 2) multiply_slab(p, 2, form, row, col);
-  if (rows == 1) multiply_slab(p, 1, form, row, col);
+/* The rows from row on, fewer than a slab, in one or two parts: the second has 4 or 5, as sums of fewer rows wait for each
+ * other. */
+static ALWAYS_INLINE void multiply_rest(const attn__product *p, const int vecs, int64_t row, int64_t col) {
+  const multiply_form form = {vecs, 0};
+  while (row < p->rows) {
+    const int64_t left = p->rows - row;
+    const int64_t count = left <= 6 || left == 8 ? left : left < 10 ? left - 4 : 6;
+    if (MULTIPLY_SLAB > 8 && count == 8) multiply_slab(p, 8, form, row, col);
+    if (MULTIPLY_SLAB > 6 && count == 6) multiply_slab(p, 6, form, row, col);
+    if (count == 5) multiply_slab(p, 5, form, row, col);
+    if (count == 4) multiply_slab(p, 4, form, row, col);
+    if (count == 3) multiply_slab(p, 3, form, row, col);
+    if (count == 2) multiply_slab(p, 2, form, row, col);
+    if (count == 1) multiply_slab(p, 1, form, row, col);
+    row += count;
+  }
+}
+
+static void multiply_rest_of_panel(const attn__product *p, int64_t row, int64_t col) {
+  multiply_rest(p, MULTIPLY_VECS, row, col);
+}
+
+static void multiply_rest_of_half(const attn__product *p, int64_t row, int64_t col) {
+  multiply_rest(p, MULTIPLY_VECS / 2, row, col);
 }
 
 static ALWAYS_INLINE void multiply_panel(const attn__product *p, const multiply_form form, int64_t col) {
@@ -104,15 +118,7 @@ static ALWAYS_INLINE void multiply_panel(const attn__product *p, const multiply_
     if (p->ahead) ask_near(p->ahead, MULTIPLY_ASK);
     multiply_slab(p, MULTIPLY_SLAB, form, row, col);
   }
-  int64_t left = p->rows - row;
-  if (MULTIPLY_SLAB > 8 && left > 6 && left != 8) {
-    const int64_t first =
-        left < 10 ? left - 4 : 6; /* and then 4 or 5: sums of fewer rows wait for each other */
-    multiply_few(p, first, form, row, col);
-    row += first;
-    left -= first;
-  }
-  multiply_few(p, left, form, row, col);
+  (form.vecs == MULTIPLY_VECS ? multiply_rest_of_panel : multiply_rest_of_half)(p, row, col);
 }
 
 static ALWAYS_INLINE void multiply_panels(const attn__product *p, const int packed) {
