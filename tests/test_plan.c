@@ -266,7 +266,7 @@ static void test_parts_of_tiles(void **state) {
  * serve few rows. */
 static void test_what_stays_in_place(void **state) {
   (void)state;
-  const int64_t lengths[] = {100};
+  const int64_t lengths[] = {100, 200}; /* as starts too: a sequence of 100 */
   float number = 0;
   const attn__problem plain = {.batch = 1,
                                .heads_q = 2,
