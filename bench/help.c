@@ -16,7 +16,7 @@ static const char help_usage[] =
     "  --threads LIST             thread counts (default: 1, and one for each CPU)\n"
     "  --engine LIST              of those below, or all (default: auto, builtin, blas, unfused)\n"
     "  --onnxruntime FOLDER       where ONNX Runtime is (default: $ATTN_BENCH_ONNXRUNTIME)\n"
-    "  --isa auto|reference|avx2|avx512|neon\n"
+    "  --isa auto|reference|avx2|avx512|neon|amx\n"
     "                             the library's highest instruction set\n"
     "  --min-pairs N              repeat until each engine has N good pairs (default: 11) ...\n"
     "  --max-seconds T            ... or T seconds went by for one shape and thread count (default: 120)\n"

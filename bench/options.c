@@ -76,17 +76,16 @@ static int read_engine(bench_options *options, const char *item) {
 }
 
 static int read_isa(bench_options *options, const char *item) {
-  static const char *const names[] = {[ATTN_ISA_AUTO] = "auto",
-                                      [ATTN_ISA_REFERENCE] = "reference",
-                                      [ATTN_ISA_AVX2] = "avx2",
-                                      [ATTN_ISA_AVX512] = "avx512",
-                                      [ATTN_ISA_NEON] = "neon"};
+  static const char *const names[] = {
+      [ATTN_ISA_AUTO] = "auto",     [ATTN_ISA_REFERENCE] = "reference", [ATTN_ISA_AVX2] = "avx2",
+      [ATTN_ISA_AVX512] = "avx512", [ATTN_ISA_NEON] = "neon",           [ATTN_ISA_AMX] = "amx"};
   for (int32_t isa = 0; isa < (int32_t)(sizeof names / sizeof names[0]); isa++)
     if (strcmp(item, names[isa]) == 0) {
       options->isa = isa;
       return BENCH_OK;
     }
-  return bench_error(BENCH_USAGE, "--isa: expected auto, reference, avx2, avx512 or neon, got '%s'", item);
+  return bench_error(BENCH_USAGE, "--isa: expected auto, reference, avx2, avx512, neon or amx, got '%s'",
+                     item);
 }
 
 static int read_min_pairs(bench_options *options, const char *item) {

@@ -76,14 +76,14 @@ static int32_t resolve_options(const attn__check *check, attn_options *options) 
   const char *word;
   const int32_t isa = environment_isa(&word);
   if (isa < 0)
-    return attn__check_fail(check, "ATTN_ISA: expected reference, avx2, avx512 or neon, got \"%.64s\"",
+    return attn__check_fail(check, "ATTN_ISA: expected reference, avx2, avx512, neon or amx, got \"%.64s\"",
                             word);
   const int32_t engine = environment_engine(&word);
   if (engine < 0)
     return attn__check_fail(check, "ATTN_ENGINE: expected auto, blas or builtin, got \"%.64s\"", word);
   if (!attn__check_range(check, "threads", options->threads, 0, MOST_THREADS)) return 0;
   if (!attn__check_range(check, "engine", options->engine, ATTN_ENGINE_AUTO, ATTN_ENGINE_BUILTIN)) return 0;
-  if (!attn__check_range(check, "isa", options->isa, ATTN_ISA_AUTO, ATTN_ISA_NEON)) return 0;
+  if (!attn__check_range(check, "isa", options->isa, ATTN_ISA_AUTO, ATTN_ISA_AMX)) return 0;
   if (!attn__check_range(check, "reserved", options->reserved, 0, 0)) return 0;
   if (!attn__check_range(check, "wipe", options->wipe, 0, 1)) return 0;
   if (!attn__check_range(check, "reserved_2", options->reserved_2, 0, 0)) return 0;

@@ -34,7 +34,7 @@ static void write_warning(attn_context *context) {
   if (context->options.engine != ATTN_ENGINE_BLAS) return;
   static const char *const remedies[] = {[ATTN_ISA_AVX2] = "Haswell", [ATTN_ISA_AVX512] = "SkylakeX"};
   const attn__blas_info *blas = &context->blas;
-  int32_t cpu_isa = attn__cpu_isa();
+  const int32_t cpu_isa = attn__cpu_isa() == ATTN_ISA_AMX ? ATTN_ISA_AVX512 : attn__cpu_isa();
   if (blas->isa && blas->isa < cpu_isa)
     snprintf(context->warning, sizeof context->warning,
              "%s runs its %s kernels, which do not use this CPU's %s: products are slow until "
@@ -81,6 +81,13 @@ static const char *choose_engine(attn_options *options) {
   return vectors ? "which are the fastest here" : "as the builtin ones have no vectors here";
 }
 
+/* Tile registers are asked for only if they will be used. */
+static void settle_isa(attn_options *options) {
+  if (options->isa < ATTN_ISA_AMX) return;
+  const int32_t used = options->engine == ATTN_ENGINE_BUILTIN && attn__kernels_for(options->isa)->thirds;
+  if (!used || !attn__cpu_allow_tiles()) options->isa = ATTN_ISA_AVX512;
+}
+
 /* The engine of settled options; returns 0 if BLAS has no room. */
 static int32_t start_engine(const attn_options *options, attn__engine *engine) {
   *engine = attn__product_builtin(attn__kernels_for(options->isa));
@@ -98,6 +105,7 @@ int32_t attn__context_create(attn_context **out, const attn_options *given, char
     options.deallocate = default_deallocate;
   }
   const char *reason = choose_engine(&options);
+  settle_isa(&options);
   const int32_t started = start_engine(&options, &engine);
   attn_context *context = started ? allocate(&options, sizeof *context) : NULL;
   if (context) {

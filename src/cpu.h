@@ -10,7 +10,10 @@ enum { ATTN__CPU_NAME_SIZE = 64 };
 /* The highest ATTN_ISA_ level that CPU and operating system support. */
 int32_t attn__cpu_isa(void);
 
-/* The word for an ATTN_ISA_ level: "reference", "avx2", "avx512", "neon". */
+/* Asks the operating system to let this process use the tile registers of ATTN_ISA_AMX; 1 if it may. */
+int32_t attn__cpu_allow_tiles(void);
+
+/* The word for an ATTN_ISA_ level: "reference", "avx2", "avx512", "neon", "amx". */
 const char *attn__cpu_isa_name(int32_t isa);
 
 /* The ATTN_ISA_ level of a word; 0 if it is none. */

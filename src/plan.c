@@ -12,15 +12,18 @@ enum {
   DIRECT_K =
       512, /* the same where they are multiplied where they stand: streams begin anew with each tile */
   DIRECT_FLOATS = 1 << 17,
-  TILE_FLOATS = 1 << 15,  /* a transposed tile of keys, at most: as much again for the values */
-  WINDOW_ROWS = 16,       /* a tile has one row for so many keys of a window, at most */
-  BLOCK_FLOATS = 1 << 17, /* copied queries and outputs of a block, at most */
-  TASKS_PER_THREAD = 4,   /* at least, where there is enough work: what evens out unequal tasks */
-  FEW_ROWS = 8,           /* up to so many rows of a head group, long keys are split */
-  FEW_TO_PACK = 128,      /* up to so many rows of a block, values are not worth packing */
-  WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
-  EDGE_ROWS = 12,         /* rows that the edge of the causal rule or of a window is cut into, at least */
-  SPLIT_K = 4096,         /* keys of a split, at least */
+  THIRDS_FLOATS = 1 << 14, /* the same for keys in thirds */
+  THIRDS_ROWS = 128,       /* so many rows of a head group pay the cutting of keys and values into thirds */
+  THIRDS_DIM = 24,         /* the least width that does: 32 are multiplied */
+  TILE_FLOATS = 1 << 15,   /* a transposed tile of keys, at most: as much again for the values */
+  WINDOW_ROWS = 16,        /* a tile has one row for so many keys of a window, at most */
+  BLOCK_FLOATS = 1 << 17,  /* copied queries and outputs of a block, at most */
+  TASKS_PER_THREAD = 4,    /* at least, where there is enough work: what evens out unequal tasks */
+  FEW_ROWS = 8,            /* up to so many rows of a head group, long keys are split */
+  FEW_TO_PACK = 128,       /* up to so many rows of a block, values are not worth packing */
+  WORTH_ROWS = 4,          /* left over by slabs, or more: fewer take as long */
+  EDGE_ROWS = 12,          /* rows that the edge of the causal rule or of a window is cut into, at least */
+  SPLIT_K = 4096,          /* keys of a split, at least */
   MOST_SPLITS = 32,
   CACHE_FLOATS = 1 << 18,    /* queries, keys and values of a call that need not be asked for ahead */
   FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
@@ -33,18 +36,25 @@ static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
   return attn__min(attn__round_up(attn__divide_up(length, parts), unit), length);
 }
 
+/* Products of a multiple of so many rows are fastest. */
+static int64_t slab_of(const attn__plan *plan, const attn__engine *engine) {
+  return plan->thirds ? 2 * ATTN__THIRDS_STRIP : engine->slab;
+}
+
 /* About so many rows, at most most, in whole panels, of which slabs leave nothing over or as much as is worth it: the
  * windows of such tiles begin where panels do, or all at the same place in one. 0 if there are none. */
-static int64_t rows_of_panels(int64_t rows, int64_t most, const attn__engine *engine) {
-  int64_t whole = attn__min(attn__round_up(rows, engine->panel), most / engine->panel * engine->panel);
-  while (whole > 0 && whole % engine->slab > 0 && whole % engine->slab < WORTH_ROWS) whole -= engine->panel;
+static int64_t rows_of_panels(int64_t rows, int64_t most, int64_t panel, int64_t slab) {
+  int64_t whole = attn__min(attn__round_up(rows, panel), most / panel * panel);
+  while (whole > 0 && whole % slab > 0 && whole % slab < WORTH_ROWS) whole -= panel;
   return whole;
 }
 
 /* Rows of a tile, at most, and what they are to be a multiple of. The rows of a tile together see more keys than each of
  * them does: by their number, which is to be little beside a window. */
-static int64_t most_rows(const attn__problem *problem, const attn__engine *engine, int64_t *unit) {
-  const int64_t slab = engine->slab, left = problem->window_left;
+static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
+                         int64_t *unit) {
+  const int64_t slab = slab_of(plan, engine), panel = plan->thirds ? ATTN__THIRDS_INNER : engine->panel;
+  const int64_t left = problem->window_left;
   const int64_t right = problem->causal ? 0 : problem->window_right;
   const int64_t most =
       attn__clamp(BLOCK_FLOATS / (problem->dim + problem->dim_v), slab, ATTN__PLAN_TILE_ROWS);
@@ -52,32 +62,36 @@ static int64_t most_rows(const attn__problem *problem, const attn__engine *engin
   if (left == ATTN__UNBOUNDED || right == ATTN__UNBOUNDED) return most / slab * slab;
   const int64_t window = attn__add_saturating(left, right);
   const int64_t rows = attn__min(most, attn__add_saturating(window / WINDOW_ROWS, slab)) / slab * slab;
-  const int64_t panels =
-      engine->panel > 0 && window >= engine->panel ? rows_of_panels(rows, most, engine) : 0;
+  const int64_t panels = panel > 0 && window >= panel ? rows_of_panels(rows, most, panel, slab) : 0;
   if (panels == 0) return rows;
-  *unit = engine->panel;
+  *unit = panel;
   return panels;
 }
 
 static void choose_path(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   plan->direct =
       problem->group * problem->len_q <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
+  plan->thirds = engine->thirds && problem->score_function == ATTN_SCORE_DOT &&
+                 problem->group * problem->len_q >= THIRDS_ROWS && problem->dim >= THIRDS_DIM;
 }
 
 /* Dense rows of one head, none of them past the end of a sequence, are a left operand as they stand. */
 static void choose_queries(attn__plan *plan, const attn__problem *problem) {
-  plan->queries_in_place = !plan->direct && problem->score_function == ATTN_SCORE_DOT &&
+  plan->queries_in_place = !plan->direct && !plan->thirds && problem->score_function == ATTN_SCORE_DOT &&
                            plan->tile_heads == 1 && problem->query.strides.row == problem->dim &&
                            !problem->lengths_q && !problem->starts_q;
 }
 
 static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   int64_t unit;
-  const int64_t rows = most_rows(problem, engine, &unit), dim = attn__max(problem->dim, problem->dim_v);
-  const int64_t keys =
-      plan->direct ? attn__min(DIRECT_FLOATS / dim, DIRECT_K) : attn__min(TILE_FLOATS / dim, TILE_K);
+  const int64_t rows = most_rows(plan, problem, engine, &unit),
+                dim = attn__max(problem->dim, problem->dim_v);
+  const int64_t unit_k = plan->thirds ? ATTN__THIRDS_INNER : LINE_FLOATS;
+  int64_t keys = attn__min(TILE_FLOATS / dim, TILE_K);
+  if (plan->direct) keys = attn__min(DIRECT_FLOATS / dim, DIRECT_K);
+  if (plan->thirds) keys = attn__min(THIRDS_FLOATS / dim, ATTN__THIRDS_KEYS);
   plan->tile_q = equal_parts(problem->len_q, rows, unit);
-  plan->tile_k = equal_parts(problem->len_k, attn__max(keys / 16 * 16, 16), 16);
+  plan->tile_k = equal_parts(problem->len_k, attn__max(keys / unit_k * unit_k, unit_k), unit_k);
   plan->score_stride = attn__round_up(plan->tile_k, LINE_FLOATS);
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
   plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
@@ -88,7 +102,7 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
  * wants of every pair is made by the whole tile; so is what BLAS multiplies, whose bits follow the number of rows, and
  * what else is wanted is to change no bit of the output. Tiles of several heads have too few rows of each. */
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t rows = attn__round_up(EDGE_ROWS, engine->slab);
+  const int64_t rows = attn__round_up(EDGE_ROWS, slab_of(plan, engine));
   const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||
                         problem->predict_matrix || engine->panel == 0 || plan->tile_q < 3 * rows;
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
@@ -122,7 +136,7 @@ static int32_t values_are_panels(const attn__plan *plan, const attn__problem *pr
                                  const attn__engine *engine) {
   const int64_t rows =
       attn__min(plan->block_tiles * plan->tile_q * plan->tile_heads, problem->len_q * problem->group);
-  return engine->panel > 0 && problem->dim_v % engine->panel == 0 &&
+  return !plan->thirds && engine->panel > 0 && problem->dim_v % engine->panel == 0 &&
          problem->value.strides.row == problem->dim_v && rows <= FEW_TO_PACK;
 }
 
@@ -131,7 +145,9 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
                           int64_t threads) {
   const int64_t groups = problem->batch * problem->heads_kv;
   const int64_t tiles = plan->query_parts * plan->head_parts;
-  const int64_t row_floats = problem->dim_v + (plan->queries_in_place ? 0 : problem->dim);
+  const int64_t copied = plan->thirds ? attn__product_strip(problem->dim) / (2 * ATTN__THIRDS_STRIP)
+                                      : (plan->queries_in_place ? 0 : problem->dim);
+  const int64_t row_floats = problem->dim_v + copied;
   const int64_t tile_floats = plan->tile_q * plan->tile_heads * row_floats;
   const double threads_paid = flops(problem) / FLOPS_PER_THREAD;
   if (threads_paid < (double)threads) threads = attn__max((int64_t)threads_paid, 1);
@@ -165,21 +181,41 @@ static void append_state(int64_t *bytes, int64_t rows, int64_t dim_v, int64_t *o
   *sums = append(bytes, rows, sizeof(double));
 }
 
-static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t tile_rows = plan->tile_q * plan->tile_heads;
-  const int64_t rows = tile_rows * plan->block_tiles;
-  const int64_t size = sizeof(float);
+/* Operands of products of floats. */
+static void lay_out_floats(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+  const int64_t tile_rows = plan->tile_q * plan->tile_heads, size = sizeof(float);
   int64_t *bytes = &plan->scratch.bytes;
-  if (!plan->queries_in_place) plan->scratch.queries = append(bytes, rows * problem->dim, size);
+  if (!plan->queries_in_place)
+    plan->scratch.queries = append(bytes, tile_rows * plan->block_tiles * problem->dim, size);
   if (problem->score_function == ATTN_SCORE_GENERAL) {
     plan->scratch.raw = append(bytes, tile_rows * problem->dim, size);
     plan->scratch.weight =
         append(bytes, attn__product_floats(engine, problem->dim, ATTN__PLAN_WEIGHT_COLS), size);
   }
-  plan->scratch.scores = append(bytes, tile_rows * plan->score_stride, size);
   if (!plan->direct)
     plan->scratch.keys = append(bytes, attn__product_floats(engine, problem->dim, plan->tile_k), size);
   plan->scratch.values = append(bytes, attn__product_floats(engine, plan->tile_k, problem->dim_v), size);
+}
+
+/* Operands in thirds. */
+static void lay_out_thirds(attn__plan *plan, const attn__problem *problem) {
+  const int64_t tile_rows = plan->tile_q * plan->tile_heads, dim = problem->dim, size = sizeof(uint16_t);
+  int64_t *bytes = &plan->scratch.bytes;
+  plan->scratch.queries = append(bytes, plan->block_tiles * attn__product_thirds(tile_rows, dim), size);
+  plan->scratch.keys = append(bytes, attn__product_thirds(plan->tile_k, dim), size);
+  plan->scratch.weights = append(bytes, attn__product_thirds(tile_rows, plan->tile_k), size);
+  plan->scratch.values = append(bytes, attn__product_thirds(problem->dim_v, plan->tile_k), size);
+  plan->scratch.query = append(bytes, dim, sizeof(float));
+}
+
+static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+  const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
+  int64_t *bytes = &plan->scratch.bytes;
+  if (plan->thirds)
+    lay_out_thirds(plan, problem);
+  else
+    lay_out_floats(plan, problem, engine);
+  plan->scratch.scores = append(bytes, tile_rows * plan->score_stride, sizeof(float));
   append_state(bytes, rows, problem->dim_v, &plan->scratch.outputs, &plan->scratch.maxima,
                &plan->scratch.sums);
   if (plan->splits > 1 && plan->part.count == 0)

@@ -21,9 +21,10 @@ typedef struct attn__plan {
   int64_t score_stride; /* from a row of scores of a tile to the next: whole cache lines, at least tile_k */
   int64_t edge_rows;    /* rows of a tile that meet the keys together where some see them and some do not */
   int64_t query_parts, head_parts;
-  int64_t block_tiles;      /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
-  int64_t blocks;           /* of a head group */
-  int32_t direct;           /* few rows: keys and values are multiplied where they stand */
+  int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
+  int64_t blocks;      /* of a head group */
+  int32_t direct;      /* few rows: keys and values are multiplied where they stand */
+  int32_t thirds;      /* queries, keys, weights and values are multiplied in thirds (kernels/bfloat.h) */
   int32_t queries_in_place; /* queries are multiplied where they stand */
   int32_t values_in_place;  /* so are values, direct or as panels; those that are not finite are packed */
   int32_t ahead;            /* what will be read next is asked for: all of it does not fit a cache */
@@ -34,12 +35,14 @@ typedef struct attn__plan {
   /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
   struct {
     int64_t queries; /* block rows x dim: scaled if direct; none if they are read where they stand */
+    int64_t query;   /* dim: the one whose scores are made anew as thirds do not hold it */
     int64_t outputs; /* block rows x dim_v: not yet divided by the sum */
     int64_t raw;     /* tile rows x dim: queries before the weight of the general score */
     int64_t weight;  /* dim x ATTN__PLAN_WEIGHT_COLS: some columns of that, packed */
     int64_t scores;  /* tile rows x score_stride */
     int64_t keys;    /* dim x tile_k: transposed and packed */
     int64_t values;  /* tile_k x dim_v: packed, where they cannot be used in place */
+    int64_t weights; /* tile rows x tile_k: in thirds */
     int64_t maxima;  /* block rows, float */
     int64_t sums;    /* block rows, double */
     int64_t total_outputs, total_maxima, total_sums; /* the same, over several splits */

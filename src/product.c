@@ -65,6 +65,7 @@ attn__engine attn__product_builtin(const attn__kernels *kernels) {
                         .panel = kernels->panel,
                         .slab = kernels->slab,
                         .few = kernels->few,
+                        .thirds = kernels->thirds,
                         .few_ahead = !attn__cpu_leads_ahead(),
                         .multiply = kernels->multiply};
 }

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "base.h"
 #include "kernels/kernels.h"
 
 typedef struct attn__engine {
@@ -22,6 +23,8 @@ typedef struct attn__engine {
   int64_t
       few; /* products of up to so many rows have the two functions of their own, of the kernels; 0: none */
 
+  const attn__thirds *thirds; /* queries, keys and values are multiplied in thirds; NULL: as they are */
+
   int32_t few_ahead; /* while few rows are multiplied, what comes next is asked for too */
 
   /* The bits of a row of c depend on rows, cols, inner and the row's place among rows only. */
@@ -33,6 +36,14 @@ attn__engine attn__product_builtin(const attn__kernels *kernels);
 
 /* The floats that an operand of inner x cols takes when packed. */
 int64_t attn__product_floats(const attn__engine *engine, int64_t inner, int64_t cols);
+
+/* From a strip of an operand in thirds to the next, and how many numbers of 16 bits the operand takes. */
+static inline int64_t attn__product_strip(int64_t inner) {
+  return attn__divide_up(inner, ATTN__THIRDS_INNER) * ATTN__THIRDS_STEP;
+}
+static inline int64_t attn__product_thirds(int64_t rows, int64_t inner) {
+  return attn__divide_up(rows, ATTN__THIRDS_STRIP) * attn__product_strip(inner);
+}
 
 /* Packs rows as the rows of a right operand: count x width. */
 attn__matrix attn__product_pack(const attn__engine *engine, const attn__kernels *kernels,

@@ -21,15 +21,34 @@ static inline float attn__tile_shift(float max) {
   return max == -INFINITY ? 0 : max;
 }
 
+/* The state of rows from row on. */
+static inline attn__state attn__state_past(const attn__state *state, int64_t row, int64_t dim_v) {
+  return (attn__state){state->outputs + row * dim_v, state->maxima + row, state->sums + row};
+}
+
 /* Row r is query first_query + r % queries of head first_head + r / queries. */
 typedef struct attn__tile {
   attn__sequence sequence;
   int64_t b, first_head, heads, first_query, queries, rows;
   attn__key_range visible;
-  const float *query; /* rows x dim: as they are multiplied, in the array or in the scratch */
+  const float
+      *query; /* rows x dim: as they are multiplied, in the array or in the scratch; NULL: in thirds */
+  attn__thirds_strips query_thirds;
+  int32_t held; /* by the thirds: every number of the queries */
   attn__state state;
   int32_t started; /* the outputs of the state hold something */
 } attn__tile;
+
+/* A tile of scores of its rows; which keys is left open. */
+static inline attn__score_tile attn__tile_scores(const attn__tile *tile, float *scores, int64_t stride) {
+  return (attn__score_tile){.scores = scores,
+                            .stride = stride,
+                            .b = tile->b,
+                            .first_head = tile->first_head,
+                            .heads = tile->heads,
+                            .first_query = tile->first_query,
+                            .queries = tile->queries};
+}
 
 static inline int64_t attn__tile_head(const attn__tile *tile, int64_t r) {
   return tile->first_head + r / tile->queries;

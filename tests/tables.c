@@ -9,15 +9,26 @@
 
 #ifdef ATTN_TEST_EMULATED
 extern const attn__kernels attn__kernels_avx512_emulated;
+extern const attn__kernels attn__kernels_amx_emulated;
 #endif
 
+/* That of the CPU, but AMX only where Linux permits its tile registers. */
+static int32_t isa_here(void) {
+  const int32_t isa = attn__cpu_isa();
+  return isa == ATTN_ISA_AMX && !attn__cpu_allow_tiles() ? ATTN_ISA_AVX512 : isa;
+}
+
 int tables_here(const attn__kernels *tables[MOST_TABLES]) {
+  const int32_t best = isa_here();
   int count = 0;
   tables[count++] = &attn__kernels_reference;
-  for (int32_t isa = ATTN_ISA_AVX2; isa <= attn__cpu_isa(); isa++)
+  for (int32_t isa = ATTN_ISA_AVX2; isa <= best; isa++)
     if (attn__kernels_for(isa) != tables[count - 1]) tables[count++] = attn__kernels_for(isa);
 #ifdef ATTN_TEST_EMULATED
-  if (attn__cpu_isa() >= ATTN_ISA_AVX2) tables[count++] = &attn__kernels_avx512_emulated;
+  if (attn__cpu_isa() >= ATTN_ISA_AVX2) {
+    tables[count++] = &attn__kernels_avx512_emulated;
+    tables[count++] = &attn__kernels_amx_emulated;
+  }
 #endif
   return count;
 }

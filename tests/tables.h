@@ -5,10 +5,11 @@
 
 #include "kernels/kernels.h"
 
-enum { MOST_TABLES = 4 };
+enum { MOST_TABLES = 6 };
 
-/* Fills tables with those that this CPU can run, reference first; returns how many. AVX-512 is there as an
- * emulation, named avx512_emulated, where the build could make it. */
+/* Fills tables with those that this CPU can run, reference first; returns how many. AVX-512 and AMX are there as
+ * emulations too, named avx512_emulated and amx_emulated, where the build could make them; AMX itself where Linux
+ * permits it. */
 int tables_here(const attn__kernels *tables[MOST_TABLES]);
 
 /* The table of that name among them; NULL if it is not here. */

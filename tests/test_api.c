@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "case.h"
 
@@ -38,33 +43,95 @@ static attn_info info_of(const attn_options *options) {
   return info;
 }
 
-static const char *const isa_words[] = {"", "reference", "avx2", "avx512", "neon"}; /* "" is no cap */
+static const char *const isa_words[] = {"",       "reference", "avx2",
+                                        "avx512", "neon",      "amx"}; /* "" is no cap */
 
 static int32_t isa_of(const char *name) {
-  for (int32_t isa = ATTN_ISA_REFERENCE; isa <= ATTN_ISA_NEON; isa++)
+  for (int32_t isa = ATTN_ISA_REFERENCE; isa <= ATTN_ISA_AMX; isa++)
     if (strcmp(name, isa_words[isa]) == 0) return isa;
   fail_msg("\"%s\" is no instruction set", name);
   return 0;
+}
+
+/* 1 if Linux lets this process use the tile registers. */
+static int tiles_are_permitted(void) {
+  uint64_t permitted = 0;
+#ifdef __x86_64__
+  enum { GET_PERMISSIONS = 0x1022, TILE_DATA = 18 };
+  if (syscall(SYS_arch_prctl, GET_PERMISSIONS, &permitted) != 0) return 0;
+  permitted = permitted >> TILE_DATA & 1;
+#endif
+  return permitted != 0;
 }
 
 static void test_isa_caps(void **state) {
   (void)state;
   const char *set = getenv("ATTN_ISA");
   char *before = set ? strdup(set) : NULL;
-  for (int32_t cap = ATTN_ISA_AUTO; cap <= ATTN_ISA_NEON; cap++)
-    for (int32_t second = ATTN_ISA_AUTO; second <= ATTN_ISA_NEON; second++) {
+  for (int32_t cap = ATTN_ISA_AUTO; cap <= ATTN_ISA_AMX; cap++)
+    for (int32_t second = ATTN_ISA_AUTO; second <= ATTN_ISA_AMX; second++) {
       const attn_options options = {.size = sizeof options, .threads = 1, .isa = cap};
       assert_int_equal(setenv("ATTN_ISA", isa_words[second], 1), 0);
       const attn_info info = info_of(&options);
       int32_t expected = isa_of(info.cpu_isa);
+      const int32_t is_arm = expected == ATTN_ISA_NEON;
       if (cap && cap < expected) expected = cap;
       if (second && second < expected) expected = second;
-      if (strcmp(info.cpu_isa, "neon") == 0 && expected < ATTN_ISA_NEON) expected = ATTN_ISA_REFERENCE;
+      if (is_arm && expected < ATTN_ISA_NEON) expected = ATTN_ISA_REFERENCE;
+      if (!is_arm && expected == ATTN_ISA_NEON) expected = ATTN_ISA_AVX512;
+      if (expected == ATTN_ISA_AMX && (strcmp(info.engine, "blas") == 0 || !tiles_are_permitted()))
+        expected = ATTN_ISA_AVX512;
       assert_int_equal(isa_of(info.isa), expected);
     }
   assert_int_equal(before ? setenv("ATTN_ISA", before, 1) : unsetenv("ATTN_ISA"), 0);
   free(before);
 }
+
+#ifdef __x86_64__
+
+/* A context with at most that instruction set: 1 if it has one that is expected, on a CPU with AMX. For a child. */
+static int has_isa(int32_t cap, int32_t expected) {
+  const attn_options options = {.size = sizeof options, .threads = 1, .isa = cap};
+  attn_info info = {.size = sizeof info};
+  attn_context *context;
+  if (attn_create(&context, &options) != ATTN_OK || attn_describe(context, &info) != ATTN_OK) return 0;
+  const int has = strcmp(info.cpu_isa, "amx") == 0 && strcmp(info.isa, isa_words[expected]) == 0;
+  attn_destroy(context);
+  return has;
+}
+
+static int a_cap_asks_for_nothing(void *unused) {
+  (void)unused;
+  return has_isa(ATTN_ISA_AVX512, ATTN_ISA_AVX512) && !tiles_are_permitted();
+}
+
+/* A stack for signals that a frame with tile registers does not fit on. */
+static int a_refusal_leaves_avx512(void *unused) {
+  static char memory[8192];
+  const stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory}, none = {.ss_flags = SS_DISABLE};
+  (void)unused;
+  if (sigaltstack(&stack, NULL) != 0) return 1; /* too small for Linux even so */
+  return has_isa(ATTN_ISA_AUTO, ATTN_ISA_AVX512) && !tiles_are_permitted() && sigaltstack(&none, NULL) == 0;
+}
+
+static int no_cap_asks(void *unused) {
+  (void)unused;
+  if (has_isa(ATTN_ISA_AUTO, ATTN_ISA_AMX)) return tiles_are_permitted();
+  return has_isa(ATTN_ISA_AUTO, ATTN_ISA_AVX512) && !tiles_are_permitted();
+}
+
+/* Before any other test makes a context: what is permitted once stays so, in children too. */
+static void test_tile_registers(void **state) {
+  (void)state;
+  const attn_options capped = {.size = sizeof capped, .threads = 1, .isa = ATTN_ISA_AVX512};
+  const char *set = getenv("ATTN_ISA");
+  if ((set && *set) || strcmp(info_of(&capped).cpu_isa, "amx") != 0 || tiles_are_permitted()) skip();
+  assert_true(succeeds_in_child(a_cap_asks_for_nothing, NULL));
+  assert_true(succeeds_in_child(a_refusal_leaves_avx512, NULL));
+  assert_true(succeeds_in_child(no_cap_asks, NULL));
+}
+
+#endif
 
 /* A build without BLAS says so, and refuses that engine with a sentence. */
 static void test_engine_blas(void **state) {
@@ -300,6 +367,9 @@ static void test_scratch_is_bounded(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+#ifdef __x86_64__
+      cmocka_unit_test(test_tile_registers),
+#endif
       cmocka_unit_test(test_version),
       cmocka_unit_test(test_status_texts),
       cmocka_unit_test(test_isa_caps),

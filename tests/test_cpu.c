@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -37,14 +39,27 @@ static int has_word(const char *line, const char *word) {
   return 0;
 }
 
+/* 1 if Linux is young enough (5.16) to let processes have AMX's tile registers; their flags are older. */
+static int tiles_can_be_had(void) {
+  uint64_t supported = 0;
+#ifdef __x86_64__
+  enum { GET_SUPPORTED = 0x1021, TILE_DATA = 18 };
+  if (syscall(SYS_arch_prctl, GET_SUPPORTED, &supported) != 0) return 0;
+  supported = supported >> TILE_DATA & 1;
+#endif
+  return supported != 0;
+}
+
 static int32_t system_isa(void) {
   static char flags[16384];
   if (!cpuinfo_line("flags", flags, sizeof flags)) return 0;
   if (!has_word(flags, "avx2") || !has_word(flags, "fma")) return ATTN_ISA_REFERENCE;
-  if (has_word(flags, "avx512f") && has_word(flags, "avx512vl") && has_word(flags, "avx512dq") &&
-      has_word(flags, "avx512bw"))
+  if (!has_word(flags, "avx512f") || !has_word(flags, "avx512vl") || !has_word(flags, "avx512dq") ||
+      !has_word(flags, "avx512bw"))
+    return ATTN_ISA_AVX2;
+  if (!has_word(flags, "amx_tile") || !has_word(flags, "amx_bf16") || !tiles_can_be_had())
     return ATTN_ISA_AVX512;
-  return ATTN_ISA_AVX2;
+  return ATTN_ISA_AMX;
 }
 
 #endif
@@ -72,9 +87,10 @@ static void test_isa_names(void **state) {
   assert_string_equal(attn__cpu_isa_name(ATTN_ISA_AVX2), "avx2");
   assert_string_equal(attn__cpu_isa_name(ATTN_ISA_AVX512), "avx512");
   assert_string_equal(attn__cpu_isa_name(ATTN_ISA_NEON), "neon");
-  for (int32_t isa = ATTN_ISA_REFERENCE; isa <= ATTN_ISA_NEON; isa++)
+  assert_string_equal(attn__cpu_isa_name(ATTN_ISA_AMX), "amx");
+  for (int32_t isa = ATTN_ISA_REFERENCE; isa <= ATTN_ISA_AMX; isa++)
     assert_int_equal(attn__cpu_isa_from_name(attn__cpu_isa_name(isa)), isa);
-  const char *const others[] = {"", "avx", "AVX2", "avx2 ", "avx5120", "auto"};
+  const char *const others[] = {"", "avx", "AVX2", "avx2 ", "avx5120", "amx_bf16", "auto"};
   for (size_t n = 0; n < COUNT_OF(others); n++) assert_int_equal(attn__cpu_isa_from_name(others[n]), 0);
 }
 

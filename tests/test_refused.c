@@ -297,7 +297,7 @@ static void test_refused_options(void **state) {
                                   OPTIONS(engine, -1),
                                   OPTIONS(engine, 3),
                                   OPTIONS(isa, -1),
-                                  OPTIONS(isa, 5),
+                                  OPTIONS(isa, 6),
                                   OPTIONS(reserved, 1),
                                   OPTIONS(wipe, 2),
                                   OPTIONS(wipe, -1),
@@ -339,7 +339,7 @@ static void check_environment(const char *name, const char *const *words, size_t
 
 static void test_refused_environment(void **state) {
   (void)state;
-  const char *const isas[] = {"avx", "AVX2", "auto", "avx512 ", "3"};
+  const char *const isas[] = {"avx", "AVX2", "auto", "avx512 ", "AMX", "3"};
   const char *const engines[] = {"BLAS", "blas ", "built", "builtins", "2"};
   check_environment("ATTN_ISA", isas, COUNT_OF(isas));
   check_environment("ATTN_ENGINE", engines, COUNT_OF(engines));

@@ -18,8 +18,13 @@ static const char *const engines[] = {
     NULL,
 };
 static const char *const isas[] = {
-    [ATTN_ISA_AUTO] = "auto",     [ATTN_ISA_REFERENCE] = "reference", [ATTN_ISA_AVX2] = "avx2",
-    [ATTN_ISA_AVX512] = "avx512", [ATTN_ISA_NEON] = "neon",           NULL,
+    [ATTN_ISA_AUTO] = "auto",
+    [ATTN_ISA_REFERENCE] = "reference",
+    [ATTN_ISA_AVX2] = "avx2",
+    [ATTN_ISA_AVX512] = "avx512",
+    [ATTN_ISA_NEON] = "neon",
+    [ATTN_ISA_AMX] = "amx",
+    NULL,
 };
 
 enum { MAX_THREADS = 1024 };
@@ -37,7 +42,7 @@ const char library_help[] = "\n"
                             "Library\n"
                             "  --threads N                0 to 1024 (default: 0, one for each CPU)\n"
                             "  --engine auto|blas|builtin who multiplies matrices\n"
-                            "  --isa auto|reference|avx2|avx512|neon\n"
+                            "  --isa auto|reference|avx2|avx512|neon|amx\n"
                             "                             the highest instruction set to use\n";
 
 int library_open(attn_context **context, attn_info *info, const library_options *options) {

@@ -11,7 +11,7 @@ for block in block1 block2; do
   echo "== $block"
   "$attn" run --qkv "$data/${block}_qkv.npy" -o "$out/${block}_output.npy" --weights "$out/${block}_weights.npy" \
           --compare "$data/${block}_output.npy" --tolerance 2e-6 \
-          --compare-weights "$data/${block}_weights.npy" --weights-tolerance 5e-7
+          --compare-weights "$data/${block}_weights.npy" --weights-tolerance 2e-6
   "$attn" map "$out/${block}_weights.npy" -o "$out/$block.svg" --image "$data/line.png" \
           --title "What each position of the line looks at, $block"
 done

@@ -53,6 +53,8 @@
  *   environment, BLAS's thread count, the rounding mode, signal masks or errno. Floating-point status
  *   flags may be raised, never lowered. All of RESULTS is for the usual floating-point environment, as
  *   fesetenv(FE_DFL_ENV) sets it: no other rounding mode, denormals not flushed, no trap enabled.
+ *   One thing it asks of the host's process: on a CPU with AMX, attn_create() asks Linux for the
+ *   permission to use the tile registers.
  */
 #ifndef ATTN_ATTN_H
 #define ATTN_ATTN_H
@@ -87,14 +89,16 @@ enum {
   ATTN_ENGINE_BUILTIN = 2 /* the library's own, for each instruction set */
 };
 
-/* Instruction sets of the kernels. A cap compares these numbers, which rise within an architecture: neon caps
- * nothing on x86; avx2 and avx512 leave ARM the reference. */
+/* Instruction sets of the kernels. A cap compares these numbers, which rise within an architecture: on x86
+ * neon caps as avx512 does; avx2 and avx512 leave ARM the reference. */
 enum {
   ATTN_ISA_AUTO = 0,      /* the best that this CPU has */
   ATTN_ISA_REFERENCE = 1, /* plain C and libm, on any CPU */
   ATTN_ISA_AVX2 = 2,      /* AVX2 and FMA */
   ATTN_ISA_AVX512 = 3,    /* AVX-512 F */
-  ATTN_ISA_NEON = 4       /* AArch64's NEON */
+  ATTN_ISA_NEON = 4,      /* AArch64's NEON */
+  ATTN_ISA_AMX = 5        /* AMX with bfloat16 tiles, beside AVX-512: products of floats as sums of
+                             products of their three bfloat16 thirds, as exact as in float */
 };
 
 /* Score functions: what is scaled (scale defaults to 1 but for dot). */
@@ -133,7 +137,8 @@ typedef struct attn_options {
   int32_t engine;   /* ATTN_ENGINE_...; 0: that of the environment variable ATTN_ENGINE (blas or builtin),
                       or else auto */
   int32_t isa;      /* the highest instruction set to use, ATTN_ISA_...; 0: no cap. The environment
-                      variable ATTN_ISA (reference, avx2, avx512 or neon) is a second cap; the lower holds */
+                      variable ATTN_ISA (reference, avx2, avx512, neon or amx) is a second cap; the lower
+                      holds */
   int32_t reserved; /* must be 0 */
   void *user;       /* handed to the three hooks below */
   /* The allocator for all memory of the context; both or neither. Alignment is a power of two, at most
@@ -153,6 +158,12 @@ typedef struct attn_options {
 } attn_options;
 
 /* attn_create - makes a context.
+ * Where the CPU has AMX, the engine is builtin and no cap forbids it, Linux (5.16 or later) is asked for the
+ * permission to use the tile registers (arch_prctl, ARCH_REQ_XCOMP_PERM). It holds for the whole process,
+ * cannot be given back, is inherited by fork() and ends with exec(). From then on frames of signals may be
+ * larger, and sigaltstack() refuses a stack that they do not fit on: getauxval(AT_MINSIGSTKSZ) bytes are
+ * enough. Where the permission is refused, as beside such a stack, avx512 is used. A cap of avx512 asks for
+ * nothing.
  * *context: set to the new context, or to NULL on error.
  * options: NULL for all defaults.
  * Errors: ARGUMENT (an option is invalid, or ATTN_ISA is not one of its words), UNSUPPORTED (the engine is
@@ -376,13 +387,13 @@ int32_t attn_softmax(attn_context *context, const attn_softmax_args *args);
 
 /* What a context is made of. Texts live as long as the context. In a build without BLAS its three are "none". */
 typedef struct attn_info {
-  uint64_t size;           /* sizeof(attn_info), set by the caller */
-  int64_t threads;         /* how many threads a call may use, the calling one included */
-  const char *cpu;         /* the CPU's name for itself, "" where it has none */
-  const char *cpu_isa;     /* the best instruction set of this CPU: "reference", "avx2", ... */
-  const char *isa;         /* the one in use */
-  const char *engine;      /* the product engine that auto takes: "blas" */
-  const char *blas;        /* the BLAS library and its version, "OpenBLAS 0.3.21" */
+  uint64_t size;       /* sizeof(attn_info), set by the caller */
+  int64_t threads;     /* how many threads a call may use, the calling one included */
+  const char *cpu;     /* the CPU's name for itself, "" where it has none */
+  const char *cpu_isa; /* the best instruction set of this CPU: "reference", "avx2", ... */
+  const char *isa;     /* the one in use; not "amx" with blas, or where Linux refuses the tile registers */
+  const char *engine;  /* the product engine that auto takes: "blas" */
+  const char *blas;    /* the BLAS library and its version, "OpenBLAS 0.3.21" */
   const char *blas_flavor; /* "serial", "pthread" or "openmp" */
   const char *blas_core;   /* the CPU type whose kernels BLAS runs, "SkylakeX" */
   const char *warning;     /* what makes products slow here and the remedy, one sentence; "" if nothing */

@@ -65,7 +65,8 @@ enum class isa : std::int32_t {
   reference = ATTN_ISA_REFERENCE,
   avx2 = ATTN_ISA_AVX2,
   avx512 = ATTN_ISA_AVX512,
-  neon = ATTN_ISA_NEON
+  neon = ATTN_ISA_NEON,
+  amx = ATTN_ISA_AMX
 };
 
 // The name of a status, "invalid argument".

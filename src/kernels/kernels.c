@@ -5,6 +5,9 @@
 #include "attn/attn.h"
 
 const attn__kernels *attn__kernels_for(int32_t isa) {
+#ifdef ATTN_HAVE_AMX
+  if (isa >= ATTN_ISA_AMX) return &attn__kernels_amx;
+#endif
 #ifdef ATTN_HAVE_AVX512
   if (isa >= ATTN_ISA_AVX512) return &attn__kernels_avx512;
 #endif

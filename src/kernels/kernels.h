@@ -53,6 +53,67 @@ typedef struct attn__product {
   attn__ahead *ahead; /* what the kernels may ask memory for meanwhile; NULL: nothing */
 } attn__product;
 
+enum {
+  ATTN__THIRDS_STRIP = 16,     /* rows or columns of a strip */
+  ATTN__THIRDS_INNER = 32,     /* numbers of the inner length of a step */
+  ATTN__THIRDS_STEP = 3 * 512, /* bfloat16 of a step of a strip */
+  ATTN__THIRDS_KEYS = 256,     /* keys of a tile, at most */
+  ATTN__THIRDS_LIMIT = 0x5d80  /* the largest bfloat16 of a query or key that can be held: 2^60 */
+};
+/* Values can be held from the one to below the other, and 0. */
+#define ATTN__THIRDS_LEAST 0x1p-100f
+#define ATTN__THIRDS_MOST  0x1p127f
+
+/* An operand in thirds (bfloat.h): strips of rows or columns, strip numbers apart. */
+typedef struct attn__thirds_strips {
+  const uint16_t *data;
+  int64_t strip;
+} attn__thirds_strips;
+
+/* c = a b, or c += a b, of operands in thirds, over so many steps of 32 numbers of the inner length. */
+typedef struct attn__thirds_product {
+  int64_t rows, cols, steps;
+  attn__thirds_strips left, right;
+  float *c;
+  int64_t stride_c;
+  int32_t accumulate;
+  attn__ahead *ahead;
+} attn__thirds_product;
+
+/* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row); what
+ * exp_sum would return goes to sums. */
+typedef struct attn__thirds_weighing {
+  attn__rows scores;
+  int64_t lead;
+  const float *shifts;
+  float *sums;
+  float *weights; /* they go here as floats too, like the scores, which may be there; NULL: not wanted */
+  uint16_t *out;
+} attn__thirds_weighing;
+
+/* Products by a unit that multiplies bfloat16, of operands that are cut into thirds first. Those that
+ * cut return 1 if every number could be held, which is so up to 2^60 (for right, from 2^-100 to 2^127, and 0). */
+typedef struct attn__thirds {
+  /* A thread multiplies only between these two. */
+  void (*begin)(void);
+  void (*end)(void);
+
+  /* The rows become rows first_row, ... of a left operand of inner length lead + width, whose first lead numbers are 0. The
+   * rest of a strip is left as it is. A row with a number that cannot be held is anything. */
+  int32_t (*left)(const attn__rows *rows, int64_t first_row, int64_t lead, uint16_t *out);
+
+  void (*weigh)(const attn__thirds_weighing *weighing);
+
+  /* The rows become rows lead, ... of a right operand; those before are 0, and so is what cannot be held. */
+  int32_t (*right)(const attn__rows *rows, int64_t lead, uint16_t *out);
+
+  /* The rows, times factor, become its columns. A column with a number that cannot be held is anything. */
+  int32_t (*right_transposed)(const attn__rows *rows, float factor, uint16_t *out);
+
+  /* The bits of a number of c depend on its row and column alone, and on what there is in each step. */
+  void (*multiply)(const attn__thirds_product *product);
+} attn__thirds;
+
 typedef struct attn__kernels {
   const char *name; /* "reference", "avx2", ... */
 
@@ -66,6 +127,8 @@ typedef struct attn__kernels {
   int64_t few;
   void (*multiply_transposed)(const attn__product *product);
   void (*multiply_in_place)(const attn__product *product);
+
+  const attn__thirds *thirds; /* NULL: the CPU has no such unit */
 
   /* The largest of x[0..count), -infinity if there is none; which of NaN and a number wins is open. */
   float (*row_max)(int64_t count, const float *x);
@@ -118,6 +181,7 @@ const attn__kernels *attn__kernels_for(int32_t isa);
 extern const attn__kernels attn__kernels_reference;
 extern const attn__kernels attn__kernels_avx2;
 extern const attn__kernels attn__kernels_avx512;
+extern const attn__kernels attn__kernels_amx;
 extern const attn__kernels attn__kernels_neon;
 
 #endif

@@ -67,16 +67,28 @@ static inline vec exp_step(const float *x, vec shifts, float *out) {
   return e;
 }
 
-/* The same for two vectors: each waits for itself. Returns sum and theirs. */
+/* exp of two vectors, each of which waits for itself. What is masked, -infinity, takes no longer than what is normal. */
+static inline void exp_two(vec *a, vec *b) {
+  const vec masked = vec_set(-INFINITY), limit = vec_set(exp_limit), zero = vec_set(0);
+  if (vec_all_from(vec_min(*a, *b), limit)) {
+    *a = exp_normal(*a);
+    *b = exp_normal(*b);
+    return;
+  }
+  const vec seen_a = vec_where_equal(*a, masked, zero, *a), seen_b = vec_where_equal(*b, masked, zero, *b);
+  if (vec_all_from(vec_min(seen_a, seen_b), limit)) {
+    *a = vec_where_equal(*a, masked, zero, exp_normal(seen_a));
+    *b = vec_where_equal(*b, masked, zero, exp_normal(seen_b));
+  } else {
+    *a = exp_any(*a);
+    *b = exp_any(*b);
+  }
+}
+
+/* The same for two vectors. Returns sum and theirs. */
 static inline vec exp_two_steps(const float *x, vec shifts, float *out, vec sum) {
   vec e = vec_sub(vec_load(x), shifts), f = vec_sub(vec_load(x + VEC_WIDTH), shifts);
-  if (vec_all_from(vec_min(e, f), vec_set(exp_limit))) {
-    e = exp_normal(e);
-    f = exp_normal(f);
-  } else {
-    e = exp_any(e);
-    f = exp_any(f);
-  }
+  exp_two(&e, &f);
   vec_store(out, e);
   vec_store(out + VEC_WIDTH, f);
   return vec_add(vec_add(sum, e), f);
@@ -245,6 +257,13 @@ static void transpose(const attn__rows *rows, float factor, float *out, int64_t 
   }
 }
 
+#ifdef VEC_TILES
+#include "kernels/bfloat.h"
+#define THIRDS &thirds
+#else
+#define THIRDS NULL
+#endif
+
 #define TABLE_OF(isa) attn__kernels_##isa
 #define TABLE(isa)    TABLE_OF(isa)
 #define WORD_OF(isa)  #isa
@@ -258,6 +277,7 @@ const attn__kernels TABLE(ATTN_SIMD_ISA) = {
     .few = FEW_ROWS,
     .multiply_transposed = multiply_transposed,
     .multiply_in_place = multiply_in_place,
+    .thirds = THIRDS,
     .row_max = row_max,
     .exp_sum = exp_sum,
     .row_maxima = row_maxima,

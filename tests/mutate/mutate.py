@@ -29,12 +29,13 @@ ROUNDS = "25"
 QUICK = ["ahead", "api", "refused", "refused_verbs", "sizes", "base", "check", "kv", "plan", "cpu", "workers", "random", "score",
          "local"]
 SLOW = {
-    r"tiled|plan|finish|tile|kv|score|problem": ["tiled", "decode"],
+    r"thirds|bfloat|meet|plan": ["thirds", "bfloat"],
+    r"tiled|meet|plan|finish|tile|kv|score|problem": ["tiled", "decode"],
     r"self|linear|resolve|norm|base|check|problem": ["self"],
     r"context|api|workers|plan": ["context"],
     r"softmax|api|kernels/": ["softmax"],
-    r"score|finish|kv|tile|local": ["masks", "compose", "hidden", "unread", "poison"],
-    r"tiled|plan|workers|problem": ["scratch", "unread", "compose", "bits", "threads", "poison", "hidden"],
+    r"score|finish|kv|tile|meet|thirds|local": ["masks", "compose", "hidden", "unread", "poison"],
+    r"tiled|meet|thirds|plan|workers|problem": ["scratch", "unread", "compose", "bits", "threads", "poison", "hidden"],
     r"merge|finish|check|base": ["merge"],
     r"self|linear|resolve|norm|api": ["compose", "scratch"],
     r"context|api|cpu|workers": ["threads", "scratch", "flavor", "host"],
@@ -42,7 +43,7 @@ SLOW = {
     r"local": ["local ATTN_ENGINE=blas"],
     r"softmax": ["merge"],
     r"kernels/|product|blas|linear": ["blas", "product", "kernels", "compose", "poison"],
-    r"blas|product|tiled|plan|context|reference": ["random ATTN_ENGINE=blas", "tiled ATTN_ENGINE=blas",
+    r"blas|product|tiled|meet|plan|context|reference": ["random ATTN_ENGINE=blas", "tiled ATTN_ENGINE=blas",
                                          "decode ATTN_ENGINE=blas", "self ATTN_ENGINE=blas",
                                          "random ATTN_ISA=reference ATTN_ENGINE=builtin"],
 }

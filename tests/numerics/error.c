@@ -85,8 +85,10 @@ static error_found error_here(const error_case *c) {
 }
 
 int error_of_attn(const error_case *c, int32_t engine, int32_t isa, error_found *found) {
-  static const char *const names[] = {
-      [ATTN_ISA_REFERENCE] = "reference", [ATTN_ISA_AVX2] = "avx2", [ATTN_ISA_AVX512] = "avx512"};
+  static const char *const names[] = {[ATTN_ISA_REFERENCE] = "reference",
+                                      [ATTN_ISA_AVX2] = "avx2",
+                                      [ATTN_ISA_AVX512] = "avx512",
+                                      [ATTN_ISA_AMX] = "amx"};
   attn_context *context;
   attn_info info = {.size = sizeof info};
   const attn_options options = {.size = sizeof options, .engine = engine, .isa = isa};

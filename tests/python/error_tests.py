@@ -156,6 +156,6 @@ class Loading(BindingTest):
 
     def test_environment(self):
         result = self.run_python("import attn; attn.show_config()", ATTN_ISA="sse9")
-        self.assertIn("ValueError: ATTN_ISA: expected reference, avx2, avx512 or neon, got", result.stdout)
+        self.assertIn("ValueError: ATTN_ISA: expected reference, avx2, avx512, neon or amx, got", result.stdout)
         result = self.run_python("import attn; print(attn.Context().info()['isa'])", ATTN_ISA="reference")
         self.assertEqual(result.stdout, "reference\n")

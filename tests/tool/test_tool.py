@@ -33,7 +33,7 @@ class InfoAndHelp(ToolTest):
         self.assertEqual(set(fields), {"version", "cpu", "cpu_isa", "isa", "engine", "blas", "blas_flavor",
                                        "blas_core", "threads", "warning"})
         self.assertRegex(fields["version"], r"^\d+\.\d+\.\d+$")
-        self.assertIn(fields["isa"], ("reference", "avx2", "avx512", "neon"))
+        self.assertIn(fields["isa"], ("reference", "avx2", "avx512", "neon", "amx"))
         self.assertIn(fields["blas_flavor"], ("serial", "pthread", "openmp", "none"))
         for name in ("version", "cpu", "cpu_isa", "isa", "blas", "blas_core", "warning"):
             self.assertIn(fields[name], text)

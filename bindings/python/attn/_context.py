@@ -17,7 +17,8 @@ class Context:
     Functions that are given none use one that belongs to the calling thread and is made at its first call.
 
     threads: how many threads a call may use; 0: one for each CPU that the process may run on.
-    isa: the highest instruction set to use, "reference", "avx2", "avx512" or "neon"; None: the best.
+    isa: the highest instruction set to use, "reference", "avx2", "avx512", "neon" or "amx"; None: the best. Where that
+        is AMX, Linux is asked for the tile registers, for the whole process; "avx512" asks for nothing.
     engine: who multiplies matrices, "blas" or "builtin"; None: the library's choice.
     wipe: overwrite the context's memory with zeros before it is given back.
 

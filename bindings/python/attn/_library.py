@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Tuple
 SONAME = "libattn.so.0"
 OK, ARGUMENT, MEMORY = 0, 1, 2
 ENGINES = {None: 0, "blas": 1, "builtin": 2}
-ISAS = {None: 0, "reference": 1, "avx2": 2, "avx512": 3, "neon": 4}
+ISAS = {None: 0, "reference": 1, "avx2": 2, "avx512": 3, "neon": 4, "amx": 5}
 SCORES = {"dot": 0, "general": 1, "additive": 2}
 NORMS = {None: 0, "l2": 1, "rms": 2, "layer": 3}
 ROPES = {None: 0, "half": 1, "interleaved": 2}

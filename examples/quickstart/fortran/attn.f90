@@ -13,7 +13,7 @@ module attn
     attn_error_unsupported = 3, attn_error_busy = 4
   integer(c_int32_t), parameter :: attn_engine_auto = 0, attn_engine_blas = 1, attn_engine_builtin = 2
   integer(c_int32_t), parameter :: attn_isa_auto = 0, attn_isa_reference = 1, attn_isa_avx2 = 2, &
-    attn_isa_avx512 = 3, attn_isa_neon = 4
+    attn_isa_avx512 = 3, attn_isa_neon = 4, attn_isa_amx = 5
   integer(c_int32_t), parameter :: attn_score_dot = 0, attn_score_general = 1, attn_score_additive = 2
   integer(c_int32_t), parameter :: attn_norm_none = 0, attn_norm_l2 = 1, attn_norm_rms = 2, &
     attn_norm_layer = 3

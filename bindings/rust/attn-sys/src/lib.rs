@@ -100,6 +100,7 @@ constants! {
     ATTN_ISA_AVX2 = 2,
     ATTN_ISA_AVX512 = 3,
     ATTN_ISA_NEON = 4,
+    ATTN_ISA_AMX = 5,
     ATTN_SCORE_DOT = 0,
     ATTN_SCORE_GENERAL = 1,
     ATTN_SCORE_ADDITIVE = 2,

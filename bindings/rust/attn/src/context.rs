@@ -28,6 +28,9 @@ pub enum Isa {
     Avx512,
     /// AArch64's NEON.
     Neon,
+    /// AMX with bfloat16 tiles, beside AVX-512: products of floats as sums of products of their three bfloat16 thirds,
+    /// as exact as in float.
+    Amx,
 }
 
 /// How a [`Context`] is made: `Context::builder().threads(2).build()`.
@@ -53,7 +56,8 @@ impl Builder {
         self
     }
 
-    /// The highest instruction set to use; else the best.
+    /// The highest instruction set to use; else the best. Where that is [`Isa::Amx`], Linux is asked for the tile
+    /// registers, for the whole process; [`Isa::Avx512`] asks for nothing.
     pub fn isa(mut self, isa: Isa) -> Self {
         self.isa = Some(isa);
         self
@@ -84,6 +88,7 @@ impl Builder {
                 Some(Isa::Avx2) => attn_sys::ATTN_ISA_AVX2,
                 Some(Isa::Avx512) => attn_sys::ATTN_ISA_AVX512,
                 Some(Isa::Neon) => attn_sys::ATTN_ISA_NEON,
+                Some(Isa::Amx) => attn_sys::ATTN_ISA_AMX,
             },
             wipe: i32::from(self.wipe),
             ..attn_options::default()
@@ -135,7 +140,7 @@ pub struct Info {
     pub cpu: String,
     /// The best instruction set of this CPU.
     pub cpu_isa: String,
-    /// The one in use.
+    /// The one in use; not "amx" with BLAS, or where Linux refuses the tile registers.
     pub isa: String,
     /// The engine in use.
     pub engine: String,

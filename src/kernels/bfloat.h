@@ -1,0 +1,310 @@
+/* bfloat.h - products of floats by a unit that multiplies bfloat16: a float is the sum of three of them.
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * For simd.c, over the tiles of vec_*.h. A float x has 24 bits, a bfloat16 has 8: a, the nearest to x; b, the first bits
+ * of the rest x - a; and c, the rest of that, are x exactly, its *thirds*. Of the nine products of the thirds of x and y
+ * the six largest are made; the other three are at most 2^-22 of x y together, and 2^-26 on average, of either sign:
+ * as much as rounding x y to a float does. Products of two bfloat16 are exact in float, and their sums are floats:
+ * 16 of one third and one of the other go to a sum of their own, which is added to that of the whole (Henry, Tang and
+ * Heinecke, 2019, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations").
+ *
+ * An operand is cut in strips of 16 rows (of the right one: columns) and steps of 32 numbers of the inner length, each of
+ * which is three tiles, one after another. A tile's row holds pairs of numbers 16 apart: in any order, as long as left
+ * and right agree.
+ */
+#ifndef ATTN_BFLOAT_H
+#define ATTN_BFLOAT_H
+
+#include "kernels/ask.h"
+#include "kernels/multiply.h"
+
+enum {
+  THIRDS_TILE = ATTN__THIRDS_STEP / 3, /* bfloat16 of a tile */
+  THIRDS_STEP = ATTN__THIRDS_STEP,
+  THIRDS_ASK = 32, /* lines that are asked for with each block of four tiles */
+};
+
+/* Numbers [first, first + 16) of a row of so many; fill where there are none. */
+static ALWAYS_INLINE vec thirds_load(const float *row, int64_t first, int64_t width, vec fill) {
+  const int64_t from = first < 0 ? -first : 0, to = width - first < VEC_WIDTH ? width - first : VEC_WIDTH;
+  if (from == 0 && to == VEC_WIDTH) return vec_load(row + first);
+  return from < to ? vec_load_lanes(row + first, from, to, fill) : fill;
+}
+
+static inline void thirds_store(float *row, int64_t first, int64_t width, vec a) {
+  const int64_t from = first < 0 ? -first : 0, to = width - first < VEC_WIDTH ? width - first : VEC_WIDTH;
+  if (from < to) vec_store_lanes(row + first, from, to, a);
+}
+
+/* The thirds of a and b in pairs, a tile apart; returns the first. */
+static ALWAYS_INLINE vec thirds_split(vec a, vec b, uint16_t *out) {
+  const vec first_a = vec_bfloat(a), first_b = vec_bfloat(b), first = vec_pair(first_a, first_b);
+  const vec rest_a = vec_sub(a, first_a), rest_b = vec_sub(b, first_b);
+  const vec last_a = vec_sub(rest_a, vec_top(rest_a)), last_b = vec_sub(rest_b, vec_top(rest_b));
+  vec_store_bits(out, first);
+  vec_store_bits(out + THIRDS_TILE, vec_pair(rest_a, rest_b));
+  vec_store_bits(out + 2 * THIRDS_TILE, vec_pair(last_a, last_b));
+  return first;
+}
+
+static int32_t thirds_left(const attn__rows *rows, int64_t first_row, int64_t lead, uint16_t *out) {
+  const int64_t steps = (lead + rows->width + 31) / 32;
+  vec largest = vec_set(0);
+  for (int64_t r = 0; r < rows->count; r++) {
+    const int64_t place = first_row + r;
+    const float *row = rows->data + r * rows->stride;
+    uint16_t *to = out + place / 16 * steps * THIRDS_STEP + place % 16 * 32;
+    for (int64_t k = -lead; k < rows->width; k += 32, to += THIRDS_STEP) {
+      const vec a = thirds_load(row, k, rows->width, vec_set(0));
+      const vec b = thirds_load(row, k + VEC_WIDTH, rows->width, vec_set(0));
+      largest = vec_pair_max(largest, thirds_split(a, b, to));
+    }
+  }
+  return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
+}
+
+static void thirds_weigh(const attn__thirds_weighing *w) {
+  const attn__rows *scores = &w->scores;
+  const int64_t steps = (w->lead + scores->width + 31) / 32;
+  const vec none = vec_set(-INFINITY);
+  for (int64_t r = 0; r < scores->count; r++) {
+    const float *row = scores->data + r * scores->stride;
+    uint16_t *to = w->out + r / 16 * steps * THIRDS_STEP + r % 16 * 32;
+    const vec shift = vec_set(w->shifts[r]);
+    vec sum = vec_set(0);
+    for (int64_t k = -w->lead; k < scores->width; k += 32, to += THIRDS_STEP) {
+      vec a = vec_sub(thirds_load(row, k, scores->width, none), shift);
+      vec b = vec_sub(thirds_load(row, k + VEC_WIDTH, scores->width, none), shift);
+      exp_two(&a, &b);
+      sum = vec_add(sum, vec_add(a, b));
+      thirds_split(a, b, to);
+      if (!w->weights) continue;
+      thirds_store(w->weights + r * scores->stride, k, scores->width, a);
+      thirds_store(w->weights + r * scores->stride, k + VEC_WIDTH, scores->width, b);
+    }
+    w->sums[r] = vec_sum(sum);
+  }
+}
+
+/* Numbers [col, col + 16) of a row of values, 0 where there are none, or, if some are cleared, one cannot be held. */
+static ALWAYS_INLINE vec thirds_value(const attn__rows *rows, int64_t row, int64_t col, const int cleared) {
+  if (row < 0 || row >= rows->count) return vec_set(0);
+  const vec value = thirds_load(rows->data + row * rows->stride, col, rows->width, vec_set(0));
+  return cleared ? vec_within(value, ATTN__THIRDS_LEAST, ATTN__THIRDS_MOST) : value;
+}
+
+static ALWAYS_INLINE int32_t thirds_values(const attn__rows *rows, int64_t lead, const int cleared,
+                                           uint16_t *out) {
+  vec_sizes sizes = vec_no_sizes();
+  for (int64_t col = 0; col < rows->width; col += 16)
+    for (int64_t row = -lead; row < rows->count; row += 32, out += THIRDS_STEP)
+      for (int64_t i = 0; i < 16; i++) {
+        const vec a = thirds_value(rows, row + i, col, cleared);
+        const vec b = thirds_value(rows, row + 16 + i, col, cleared);
+        if (!cleared) vec_note_sizes(&sizes, a);
+        if (!cleared) vec_note_sizes(&sizes, b);
+        thirds_split(a, b, out + i * 32);
+      }
+  return vec_all_within(&sizes, ATTN__THIRDS_LEAST, ATTN__THIRDS_MOST);
+}
+
+static int32_t thirds_right(const attn__rows *rows, int64_t lead, uint16_t *out) {
+  if (thirds_values(rows, lead, 0, out)) return 1;
+  thirds_values(rows, lead, 1, out);
+  return 0;
+}
+
+static int32_t thirds_right_transposed(const attn__rows *rows, float factor, uint16_t *out) {
+  float turned[32 * 16];
+  vec largest = vec_set(0);
+  for (int64_t first = 0; first < rows->count; first += 16)
+    for (int64_t k = 0; k < rows->width; k += 32, out += THIRDS_STEP) {
+      const attn__rows some = {rows->data + first * rows->stride + k, rows->stride,
+                               rows->count - first < 16 ? rows->count - first : 16,
+                               rows->width - k < 32 ? rows->width - k : 32};
+      if (some.count < 16 || some.width < 32)
+        for (int n = 0; n < 32 * 16; n += VEC_WIDTH) vec_store(turned + n, vec_set(0));
+      transpose(&some, factor, turned, 16);
+      for (int64_t i = 0; i < 16; i++)
+        largest = vec_pair_max(largest, thirds_split(vec_load(turned + i * 16),
+                                                     vec_load(turned + (i + 16) * 16), out + i * 32));
+    }
+  return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
+}
+
+/* Where a block of strips begins: left ones are left_strip numbers apart, right ones right_strip. */
+typedef struct thirds_block {
+  const uint16_t *left, *right;
+  int64_t left_strip, right_strip, steps;
+} thirds_block;
+
+#define LOAD_LEFT(tile, strip, third)  TILE_LOAD(tile, left + (strip)*b->left_strip + (third)*THIRDS_TILE)
+#define LOAD_RIGHT(tile, strip, third) TILE_LOAD(tile, right + (strip)*b->right_strip + (third)*THIRDS_TILE)
+
+/* The six products of thirds, the same order in every block: a number's bits must not depend on what is made with it. */
+#define ALL_TERMS(TERM) TERM(0, 2) TERM(0, 1) TERM(1, 1) TERM(1, 0) TERM(2, 0) TERM(0, 0)
+
+#define ZERO_FOUR                                                                                          \
+  TILE_ZERO(0);                                                                                            \
+  TILE_ZERO(1);                                                                                            \
+  TILE_ZERO(2);                                                                                            \
+  TILE_ZERO(3)
+
+#define MULTIPLY_FOUR                                                                                      \
+  TILE_MULTIPLY(0, 4, 6);                                                                                  \
+  TILE_MULTIPLY(1, 4, 7);                                                                                  \
+  TILE_MULTIPLY(2, 5, 6);                                                                                  \
+  TILE_MULTIPLY(3, 5, 7)
+
+/* Tiles 0 to 3 become the sums of two strips by two. A sum waits for itself while three others are added to. */
+static void thirds_two_by_two(const thirds_block *b) {
+  const uint16_t *left = b->left, *right = b->right;
+  ZERO_FOUR;
+  for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
+    LOAD_LEFT(4, 0, 0);
+    LOAD_RIGHT(6, 0, 2);
+    LOAD_RIGHT(7, 1, 2);
+    LOAD_LEFT(5, 1, 0);
+    MULTIPLY_FOUR;
+    LOAD_RIGHT(6, 0, 1);
+    LOAD_RIGHT(7, 1, 1);
+    MULTIPLY_FOUR;
+    LOAD_LEFT(4, 0, 1);
+    LOAD_LEFT(5, 1, 1);
+    MULTIPLY_FOUR;
+    LOAD_RIGHT(6, 0, 0);
+    LOAD_RIGHT(7, 1, 0);
+    MULTIPLY_FOUR;
+    LOAD_LEFT(4, 0, 2);
+    LOAD_LEFT(5, 1, 2);
+    MULTIPLY_FOUR;
+    LOAD_LEFT(4, 0, 0);
+    LOAD_LEFT(5, 1, 0);
+    MULTIPLY_FOUR;
+  }
+}
+
+/* Tiles from 0 on become the sums of one strip by so many, up to four. */
+static ALWAYS_INLINE void thirds_row(const thirds_block *b, int64_t count) {
+  const uint16_t *left = b->left, *right = b->right;
+  ZERO_FOUR;
+  for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
+#define NEXT(n, tile, r)                                                                                   \
+  if (count > (n)) {                                                                                       \
+    LOAD_RIGHT(tile, n, r);                                                                                \
+    TILE_MULTIPLY(n, 4, tile);                                                                             \
+  }
+#define TERM(l, r)                                                                                         \
+  LOAD_LEFT(4, 0, l);                                                                                      \
+  NEXT(0, 5, r)                                                                                            \
+  NEXT(1, 6, r)                                                                                            \
+  NEXT(2, 7, r)                                                                                            \
+  NEXT(3, 5, r)
+    TERM(0, 2)
+    TERM(0, 1)
+    TERM(1, 1)
+    TERM(1, 0)
+    TERM(2, 0)
+    TERM(0, 0)
+#undef TERM
+#undef NEXT
+  }
+}
+
+/* Tiles from 0 on become the sums of so many strips, up to four, by one. */
+static void thirds_column(const thirds_block *b, int64_t count) {
+  const uint16_t *left = b->left, *right = b->right;
+  ZERO_FOUR;
+  for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
+#define NEXT(n, tile, l)                                                                                   \
+  if (count > (n)) {                                                                                       \
+    LOAD_LEFT(tile, n, l);                                                                                 \
+    TILE_MULTIPLY(n, tile, 4);                                                                             \
+  }
+#define TERM(l, r)                                                                                         \
+  LOAD_RIGHT(4, 0, r);                                                                                     \
+  NEXT(0, 5, l)                                                                                            \
+  NEXT(1, 6, l)                                                                                            \
+  NEXT(2, 7, l)                                                                                            \
+  NEXT(3, 5, l)
+    ALL_TERMS(TERM)
+#undef TERM
+#undef NEXT
+  }
+}
+
+/* What of the tile at row and col is in c, from the sums of a whole one. */
+static void thirds_put_part(const attn__thirds_product *p, int64_t row, int64_t col, const float *sums) {
+  const int64_t rows = p->rows - row < 16 ? p->rows - row : 16;
+  float *c = p->c + row * p->stride_c + col;
+  for (int64_t r = 0; r < rows; r++, c += p->stride_c, sums += 16)
+    multiply_put_part(c, p->cols - col, p->accumulate, vec_load(sums));
+}
+
+/* A tile of sums goes to c at strips row and col, if these are there. */
+#define PUT(tile, row, col)                                                                                \
+  do {                                                                                                     \
+    const int64_t first_row = (row)*16, first_col = (col)*16;                                              \
+    if (first_row >= p->rows || first_col >= p->cols) break;                                               \
+    if (!p->accumulate && first_row + 16 <= p->rows && first_col + 16 <= p->cols) {                        \
+      TILE_STORE(tile, p->c + first_row * p->stride_c + first_col, p->stride_c * (int64_t)sizeof(float));  \
+    } else {                                                                                               \
+      float sums[16 * 16] __attribute__((aligned(64)));                                                    \
+      TILE_STORE(tile, sums, 64);                                                                          \
+      thirds_put_part(p, first_row, first_col, sums);                                                      \
+    }                                                                                                      \
+  } while (0)
+
+static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_t col) {
+  return (thirds_block){.left = p->left.data + row * p->left.strip,
+                        .right = p->right.data + col * p->right.strip,
+                        .left_strip = p->left.strip,
+                        .right_strip = p->right.strip,
+                        .steps = p->steps};
+}
+
+static void thirds_multiply(const attn__thirds_product *p) {
+  const int64_t rows = (p->rows + 15) / 16, cols = (p->cols + 15) / 16;
+  int64_t row, col;
+  for (col = 0; col + 2 <= cols; col += 2)
+    for (row = 0; row + 2 <= rows; row += 2) {
+      const thirds_block block = thirds_at(p, row, col);
+      if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
+      thirds_two_by_two(&block);
+      PUT(0, row, col);
+      PUT(1, row, col + 1);
+      PUT(2, row + 1, col);
+      PUT(3, row + 1, col + 1);
+    }
+  if (cols % 2 == 1)
+    for (row = 0; row < rows; row += 4) {
+      const thirds_block block = thirds_at(p, row, cols - 1);
+      thirds_column(&block, rows - row < 4 ? rows - row : 4);
+      PUT(0, row, cols - 1);
+      PUT(1, row + 1, cols - 1);
+      PUT(2, row + 2, cols - 1);
+      PUT(3, row + 3, cols - 1);
+    }
+  if (rows % 2 == 1)
+    for (col = 0; col < cols / 2 * 2; col += 4) {
+      const thirds_block block = thirds_at(p, rows - 1, col);
+      if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
+      thirds_row(&block, cols / 2 * 2 - col < 4 ? cols / 2 * 2 - col : 4);
+      PUT(0, rows - 1, col);
+      PUT(1, rows - 1, col + 1);
+      if (col + 2 < cols / 2 * 2) {
+        PUT(2, rows - 1, col + 2);
+        PUT(3, rows - 1, col + 3);
+      }
+    }
+}
+
+static const attn__thirds thirds = {.begin = tile_begin,
+                                    .end = tile_end,
+                                    .left = thirds_left,
+                                    .right = thirds_right,
+                                    .right_transposed = thirds_right_transposed,
+                                    .multiply = thirds_multiply,
+                                    .weigh = thirds_weigh};
+
+#endif

@@ -1,0 +1,65 @@
+/* strand.h - a call under way, and what each of the threads that share it works with.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTN_STRAND_H
+#define ATTN_STRAND_H
+
+#include <stdatomic.h>
+
+#include "kernels/kernels.h"
+#include "kv.h"
+#include "plan.h"
+#include "product.h"
+#include "tile.h"
+
+typedef struct attn__strand attn__strand;
+
+typedef struct attn__job {
+  const attn__problem *problem;
+  const attn__plan *plan;
+  const attn__kernels *kernels;
+  const attn__engine *engine;
+  char *scratch; /* that of the strands, then the states of parts */
+  void (*run_task)(attn__strand *s, int64_t task);
+  int64_t tasks;
+  atomic_int_least64_t next_task;
+} attn__job;
+
+/* The pieces of scratch of a strand and the block it is at. */
+struct attn__strand {
+  const attn__job *job;
+  float *queries, *raw, *weight, *scores, *keys, *values;
+  struct {
+    uint16_t *queries, *keys, *weights, *values;
+    float *query;
+  } thirds;          /* in place of these, where the plan says so */
+  attn__state state; /* of the block's rows */
+  attn__state total; /* of the same rows, over several splits */
+  int64_t b, kv_head, tiles;
+  attn__sequence sequence;
+  attn__tile *tile;   /* ATTN__PLAN_BLOCK_TILES of them */
+  attn__ahead *ahead; /* what products ask for meanwhile */
+};
+
+/* Of the rows of a tile: what is subtracted from their scores, and the sums of exp(score - shift). */
+typedef struct attn__exponents {
+  float shifts[ATTN__PLAN_TILE_ROWS], sums[ATTN__PLAN_TILE_ROWS];
+} attn__exponents;
+
+/* Where keys [first, first + count) of the strand's sequence are. */
+static inline attn__kv_tile attn__strand_kv(const attn__strand *s, int64_t first, int64_t count) {
+  return (attn__kv_tile){s->sequence.batch_k, s->kv_head, s->sequence.first_k + first, count};
+}
+
+/* A tile of keys and values that meets the query tiles of a block: keys [first, first + count). */
+typedef struct attn__key_step {
+  int64_t first, count;
+  attn__matrix keys, values; /* data NULL: nobody has needed them yet */
+  int32_t finite;            /* are all values? -1: nobody has looked yet */
+  int32_t cleared;           /* values has 0 for those that are not, or that thirds cannot hold */
+  struct {
+    attn__thirds_strips keys, values; /* the same in thirds */
+    int32_t held;                     /* by those of the keys: every number */
+  } thirds;
+} attn__key_step;
+
+#endif

@@ -1,0 +1,157 @@
+/* thirds.c - the products of a strand in thirds, and by other means what these cannot hold.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "thirds.h"
+
+#include <string.h>
+
+#include "base.h"
+
+void attn__thirds_take_queries(const attn__strand *s, attn__tile *tile, uint16_t *out) {
+  const attn__problem *problem = s->job->problem;
+  const attn__sequence *sequence = &tile->sequence;
+  const int64_t queries = attn__clamp(sequence->len_q - tile->first_query, 0, tile->queries);
+  tile->query_thirds = (attn__thirds_strips){out, attn__product_strip(problem->dim)};
+  tile->held = 1;
+  if (queries < tile->queries)
+    memset(out, 0, (size_t)attn__product_thirds(tile->rows, problem->dim) * sizeof *out);
+  for (int64_t head = 0; head < tile->heads && queries > 0; head++) {
+    const attn__rows rows = {attn__input_row(&problem->query, sequence->batch_q, tile->first_head + head,
+                                             sequence->first_q + tile->first_query),
+                             problem->query.strides.row, queries, problem->dim};
+    tile->held &= s->job->engine->thirds->left(&rows, head * tile->queries, 0, out);
+  }
+}
+
+static void take_keys(const attn__strand *s, attn__key_step *step) {
+  const attn__problem *problem = s->job->problem;
+  const attn__kv_tile where = attn__strand_kv(s, step->first, step->count);
+  const attn__rows keys = attn__kv_key_rows(problem, &where);
+  if (step->thirds.keys.data) return;
+  step->thirds.keys = (attn__thirds_strips){s->thirds.keys, attn__product_strip(problem->dim)};
+  step->thirds.held = s->job->engine->thirds->right_transposed(&keys, problem->scale, s->thirds.keys);
+}
+
+/* Those that cannot be held are cleared. Steps of the product with weights begin at every 32nd key of the sequence, wherever
+ * tiles do: bits must not depend on that. */
+static void take_values(const attn__strand *s, attn__key_step *step) {
+  const int64_t lead = step->first % ATTN__THIRDS_INNER;
+  const attn__kv_tile where = attn__strand_kv(s, step->first, step->count);
+  const attn__rows values = attn__kv_value_rows(s->job->problem, &where);
+  if (step->thirds.values.data) return;
+  step->thirds.values = (attn__thirds_strips){s->thirds.values, attn__product_strip(lead + step->count)};
+  step->cleared = !s->job->engine->thirds->right(&values, lead, s->thirds.values);
+}
+
+int32_t attn__thirds_hold(float value) {
+  const float size = value < 0 ? -value : value;
+  return value == 0 || (size >= ATTN__THIRDS_LEAST && size < ATTN__THIRDS_MOST);
+}
+
+/* 1 if a query or, times factor, a key can be: its numbers as the kernels see them, by the nearest bfloat16. */
+static int32_t holds(int64_t count, const float *x, float factor) {
+  for (int64_t n = 0; n < count; n++) {
+    const float scaled = factor * x[n];
+    uint32_t bits;
+    memcpy(&bits, &scaled, sizeof bits);
+    if (((bits + 0x8000) >> 16 & 0x7fff) > ATTN__THIRDS_LIMIT) return 0;
+  }
+  return 1;
+}
+
+/* The scores of one query and some keys. */
+static void mend(const attn__strand *s, const attn__rows *keys, float *scores) {
+  const attn__product product = {.rows = 1,
+                                 .cols = keys->count,
+                                 .inner = keys->width,
+                                 .a = s->thirds.query,
+                                 .stride_a = keys->width,
+                                 .b = {keys->data, keys->stride, 0},
+                                 .c = scores,
+                                 .stride_c = keys->count};
+  s->job->kernels->multiply_transposed(&product);
+}
+
+/* Scores of queries and keys that cannot be held are made anew. */
+static void mend_scores(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores) {
+  const attn__problem *problem = s->job->problem;
+  const attn__kv_tile where = attn__strand_kv(s, scores->first_key, scores->keys);
+  const attn__rows keys = attn__kv_key_rows(problem, &where);
+  int32_t held[ATTN__THIRDS_KEYS];
+  for (int64_t j = 0; j < keys.count; j++)
+    held[j] = holds(problem->dim, keys.data + j * keys.stride, problem->scale);
+  for (int64_t r = 0; r < tile->rows; r++) {
+    if (attn__tile_padding(tile, r)) continue;
+    const float *query = attn__input_row(&problem->query, tile->sequence.batch_q, attn__tile_head(tile, r),
+                                         tile->sequence.first_q + attn__tile_query(tile, r));
+    float *row = scores->scores + r * scores->stride;
+    s->job->kernels->scale(problem->dim, query, problem->scale, s->thirds.query);
+    if (!holds(problem->dim, query, 1)) {
+      mend(s, &keys, row);
+      continue;
+    }
+    for (int64_t j = 0; j < keys.count; j++) {
+      const attn__rows key = {keys.data + j * keys.stride, keys.stride, 1, keys.width};
+      if (!held[j]) mend(s, &key, row + j);
+    }
+  }
+}
+
+void attn__thirds_scores(const attn__strand *s, const attn__tile *tile, attn__key_step *step,
+                         attn__score_tile *scores) {
+  const attn__job *job = s->job;
+  const int64_t strips = (scores->first_key - step->first) / ATTN__THIRDS_STRIP;
+  const int64_t end = scores->first_key + scores->keys;
+  take_keys(s, step);
+  scores->first_key = step->first + strips * ATTN__THIRDS_STRIP;
+  scores->keys = end - scores->first_key;
+  const attn__thirds_strips *keys = &step->thirds.keys;
+  const attn__thirds_product product = {.rows = tile->rows,
+                                        .cols = scores->keys,
+                                        .steps = attn__divide_up(job->problem->dim, ATTN__THIRDS_INNER),
+                                        .left = tile->query_thirds,
+                                        .right = {keys->data + strips * keys->strip, keys->strip},
+                                        .c = scores->scores,
+                                        .stride_c = scores->stride,
+                                        .ahead = s->ahead};
+  job->engine->thirds->multiply(&product);
+  if (!tile->held || !step->thirds.held) mend_scores(s, tile, scores);
+}
+
+static attn__rows score_rows(const attn__tile *tile, const attn__score_tile *scores) {
+  return (attn__rows){scores->scores, scores->stride, tile->rows, scores->keys};
+}
+
+void attn__thirds_weigh(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
+                        attn__key_step *step, attn__exponents *exponents) {
+  take_values(s, step);
+  const int32_t as_floats = step->cleared || s->job->problem->centers.data;
+  const attn__thirds_weighing weighing = {.scores = score_rows(tile, scores),
+                                          .lead = scores->first_key % ATTN__THIRDS_INNER,
+                                          .shifts = exponents->shifts,
+                                          .sums = exponents->sums,
+                                          .weights = as_floats ? scores->scores : NULL,
+                                          .out = s->thirds.weights};
+  s->job->engine->thirds->weigh(&weighing);
+}
+
+void attn__thirds_outputs(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
+                          const attn__key_step *step) {
+  const attn__thirds *thirds = s->job->engine->thirds;
+  const int64_t lead = scores->first_key % ATTN__THIRDS_INNER, dim_v = s->job->problem->dim_v;
+  const int64_t steps = scores->first_key / ATTN__THIRDS_INNER - step->first / ATTN__THIRDS_INNER;
+  const attn__rows weights = score_rows(tile, scores);
+  if (s->job->problem->centers.data)
+    thirds->left(&weights, 0, lead, s->thirds.weights); /* the Gaussian changed them */
+  const attn__thirds_strips *values = &step->thirds.values;
+  const attn__thirds_product product = {
+      .rows = tile->rows,
+      .cols = dim_v,
+      .steps = attn__divide_up(lead + scores->keys, ATTN__THIRDS_INNER),
+      .left = {s->thirds.weights, attn__product_strip(lead + scores->keys)},
+      .right = {values->data + steps * ATTN__THIRDS_STEP, values->strip},
+      .c = tile->state.outputs,
+      .stride_c = dim_v,
+      .accumulate = tile->started,
+      .ahead = s->ahead};
+  thirds->multiply(&product);
+}
