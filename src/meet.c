@@ -140,35 +140,21 @@ static void make_weights(const attn__strand *s, attn__tile *tile, const attn__sc
   attn__score_weigh(job->problem, job->kernels, scores);
 }
 
-/* 1 if a number takes part in the product of weights and values, where some do not. */
-static int32_t takes_part(const attn__strand *s, float value) {
-  return s->job->plan->thirds ? attn__thirds_hold(value) : isfinite(value) != 0;
-}
-
-/* 1 if all numbers of a row of values do. */
-static int32_t all_take_part(const attn__strand *s, const float *value) {
-  const int64_t dim_v = s->job->problem->dim_v;
-  if (!s->job->plan->thirds) return s->job->kernels->all_finite(dim_v, value);
-  for (int64_t d = 0; d < dim_v; d++)
-    if (!attn__thirds_hold(value[d])) return 0;
-  return 1;
-}
-
-/* Adds weight * value for values that do not take part in the product, which were cleared before it, to the rows
+/* Adds weight * value for values that are not finite, which were cleared before the product, to the rows
  * that see them. */
-static void add_apart(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores) {
+static void add_not_finite(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores) {
   const attn__problem *problem = s->job->problem;
   for (int64_t j = 0; j < scores->keys; j++) {
     const int64_t key = scores->first_key + j;
     const float *value =
         attn__input_row(&problem->value, s->sequence.batch_k, s->kv_head, s->sequence.first_k + key);
-    if (all_take_part(s, value)) continue;
+    if (s->job->kernels->all_finite(problem->dim_v, value)) continue;
     for (int64_t r = 0; r < tile->rows; r++) {
       if (!attn__score_sees(problem, tile->b, attn__tile_head(tile, r), attn__tile_query(tile, r), key))
         continue;
       float weight = scores->scores[r * scores->stride + j];
       for (int64_t d = 0; d < problem->dim_v; d++)
-        if (!takes_part(s, value[d])) tile->state.outputs[r * problem->dim_v + d] += weight * value[d];
+        if (!isfinite(value[d])) tile->state.outputs[r * problem->dim_v + d] += weight * value[d];
     }
   }
 }
@@ -235,7 +221,7 @@ static void meet_whole(const attn__strand *s, attn__tile *tile, attn__key_step *
   else
     multiply_values(s, tile, &scores, masked, step);
   tile->started = 1;
-  if (step->cleared) add_apart(s, tile, &scores);
+  if (step->cleared) add_not_finite(s, tile, &scores);
 }
 
 /* Up to so many rows of a tile of one head, from row on, as a tile. */

@@ -15,6 +15,7 @@ enum {
   THIRDS_FLOATS = 1 << 14, /* the same for keys in thirds */
   THIRDS_ROWS = 128,       /* so many rows of a head group pay the cutting of keys and values into thirds */
   THIRDS_DIM = 24,         /* the least width that does: 32 are multiplied */
+  THIRDS_WIDEST = 512,     /* wider ones would take more than a MiB of scratch */
   TILE_FLOATS = 1 << 15,   /* a transposed tile of keys, at most: as much again for the values */
   WINDOW_ROWS = 16,        /* a tile has one row for so many keys of a window, at most */
   BLOCK_FLOATS = 1 << 17,  /* copied queries and outputs of a block, at most */
@@ -72,7 +73,8 @@ static void choose_path(attn__plan *plan, const attn__problem *problem, const at
   plan->direct =
       problem->group * problem->len_q <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
   plan->thirds = engine->thirds && problem->score_function == ATTN_SCORE_DOT &&
-                 problem->group * problem->len_q >= THIRDS_ROWS && problem->dim >= THIRDS_DIM;
+                 problem->group * problem->len_q >= THIRDS_ROWS && problem->dim >= THIRDS_DIM &&
+                 attn__max(problem->dim, problem->dim_v) <= THIRDS_WIDEST;
 }
 
 /* Dense rows of one head, none of them past the end of a sequence, are a left operand as they stand. */
@@ -84,8 +86,8 @@ static void choose_queries(attn__plan *plan, const attn__problem *problem) {
 
 static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   int64_t unit;
-  const int64_t rows = most_rows(plan, problem, engine, &unit),
-                dim = attn__max(problem->dim, problem->dim_v);
+  const int64_t rows = most_rows(plan, problem, engine, &unit);
+  const int64_t dim = attn__max(problem->dim, problem->dim_v);
   const int64_t unit_k = plan->thirds ? ATTN__THIRDS_INNER : LINE_FLOATS;
   int64_t keys = attn__min(TILE_FLOATS / dim, TILE_K);
   if (plan->direct) keys = attn__min(DIRECT_FLOATS / dim, DIRECT_K);
@@ -102,9 +104,9 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
  * wants of every pair is made by the whole tile; so is what BLAS multiplies, whose bits follow the number of rows, and
  * what else is wanted is to change no bit of the output. Tiles of several heads have too few rows of each. */
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t rows = attn__round_up(EDGE_ROWS, slab_of(plan, engine));
+  const int64_t rows = attn__round_up(EDGE_ROWS, slab_of(plan, engine)), parts = plan->thirds ? 2 : 3;
   const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||
-                        problem->predict_matrix || engine->panel == 0 || plan->tile_q < 3 * rows;
+                        problem->predict_matrix || engine->panel == 0 || plan->tile_q < parts * rows;
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
@@ -198,7 +200,7 @@ static void lay_out_floats(attn__plan *plan, const attn__problem *problem, const
 }
 
 /* Operands in thirds. */
-static void lay_out_thirds(attn__plan *plan, const attn__problem *problem) {
+static void lay_out_thirds(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, dim = problem->dim, size = sizeof(uint16_t);
   int64_t *bytes = &plan->scratch.bytes;
   plan->scratch.queries = append(bytes, plan->block_tiles * attn__product_thirds(tile_rows, dim), size);
@@ -206,13 +208,15 @@ static void lay_out_thirds(attn__plan *plan, const attn__problem *problem) {
   plan->scratch.weights = append(bytes, attn__product_thirds(tile_rows, plan->tile_k), size);
   plan->scratch.values = append(bytes, attn__product_thirds(problem->dim_v, plan->tile_k), size);
   plan->scratch.query = append(bytes, dim, sizeof(float));
+  plan->scratch.apart =
+      append(bytes, attn__product_floats(engine, plan->tile_k, problem->dim_v), sizeof(float));
 }
 
 static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
   int64_t *bytes = &plan->scratch.bytes;
   if (plan->thirds)
-    lay_out_thirds(plan, problem);
+    lay_out_thirds(plan, problem, engine);
   else
     lay_out_floats(plan, problem, engine);
   plan->scratch.scores = append(bytes, tile_rows * plan->score_stride, sizeof(float));

@@ -43,6 +43,7 @@ typedef struct attn__plan {
     int64_t keys;    /* dim x tile_k: transposed and packed */
     int64_t values;  /* tile_k x dim_v: packed, where they cannot be used in place */
     int64_t weights; /* tile rows x tile_k: in thirds */
+    int64_t apart;   /* tile_k x dim_v: packed, those values that thirds do not hold */
     int64_t maxima;  /* block rows, float */
     int64_t sums;    /* block rows, double */
     int64_t total_outputs, total_maxima, total_sums; /* the same, over several splits */

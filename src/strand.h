@@ -30,7 +30,7 @@ struct attn__strand {
   float *queries, *raw, *weight, *scores, *keys, *values;
   struct {
     uint16_t *queries, *keys, *weights, *values;
-    float *query;
+    float *query, *apart;
   } thirds;          /* in place of these, where the plan says so */
   attn__state state; /* of the block's rows */
   attn__state total; /* of the same rows, over several splits */
@@ -55,10 +55,11 @@ typedef struct attn__key_step {
   int64_t first, count;
   attn__matrix keys, values; /* data NULL: nobody has needed them yet */
   int32_t finite;            /* are all values? -1: nobody has looked yet */
-  int32_t cleared;           /* values has 0 for those that are not, or that thirds cannot hold */
+  int32_t cleared;           /* values has 0 for those that are not */
   struct {
     attn__thirds_strips keys, values; /* the same in thirds */
     int32_t held;                     /* by those of the keys: every number */
+    attn__matrix apart;               /* values that are not held, with 0 for the others; data NULL: none */
   } thirds;
 } attn__key_step;
 

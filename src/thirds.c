@@ -31,20 +31,33 @@ static void take_keys(const attn__strand *s, attn__key_step *step) {
   step->thirds.held = s->job->engine->thirds->right_transposed(&keys, problem->scale, s->thirds.keys);
 }
 
-/* Those that cannot be held are cleared. Steps of the product with weights begin at every 32nd key of the sequence, wherever
- * tiles do: bits must not depend on that. */
+/* 1 if a value can be held. */
+static int32_t holds_value(float value) {
+  const float size = value < 0 ? -value : value;
+  return value == 0 || (size >= ATTN__THIRDS_LEAST && size < ATTN__THIRDS_MOST);
+}
+
+/* The values that cannot be held, as floats, but for those that are not finite. */
+static void take_values_apart(const attn__strand *s, const attn__kv_tile *where, attn__key_step *step) {
+  const attn__job *job = s->job;
+  const int64_t floats = attn__product_floats(job->engine, where->count, job->problem->dim_v);
+  step->finite = attn__kv_values_finite(job->problem, job->kernels, where);
+  step->cleared = !step->finite;
+  step->thirds.apart =
+      attn__kv_values_cleared(job->problem, job->engine, job->kernels, where, s->thirds.apart);
+  for (int64_t n = 0; n < floats; n++)
+    if (holds_value(s->thirds.apart[n])) s->thirds.apart[n] = 0;
+}
+
+/* Steps of the product with weights begin at every 32nd key of the sequence, wherever tiles do: bits must not depend on
+ * that. */
 static void take_values(const attn__strand *s, attn__key_step *step) {
   const int64_t lead = step->first % ATTN__THIRDS_INNER;
   const attn__kv_tile where = attn__strand_kv(s, step->first, step->count);
   const attn__rows values = attn__kv_value_rows(s->job->problem, &where);
   if (step->thirds.values.data) return;
   step->thirds.values = (attn__thirds_strips){s->thirds.values, attn__product_strip(lead + step->count)};
-  step->cleared = !s->job->engine->thirds->right(&values, lead, s->thirds.values);
-}
-
-int32_t attn__thirds_hold(float value) {
-  const float size = value < 0 ? -value : value;
-  return value == 0 || (size >= ATTN__THIRDS_LEAST && size < ATTN__THIRDS_MOST);
+  if (!s->job->engine->thirds->right(&values, lead, s->thirds.values)) take_values_apart(s, &where, step);
 }
 
 /* 1 if a query or, times factor, a key can be: its numbers as the kernels see them, by the nearest bfloat16. */
@@ -124,7 +137,7 @@ static attn__rows score_rows(const attn__tile *tile, const attn__score_tile *sco
 void attn__thirds_weigh(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
                         attn__key_step *step, attn__exponents *exponents) {
   take_values(s, step);
-  const int32_t as_floats = step->cleared || s->job->problem->centers.data;
+  const int32_t as_floats = step->thirds.apart.data || s->job->problem->centers.data;
   const attn__thirds_weighing weighing = {.scores = score_rows(tile, scores),
                                           .lead = scores->first_key % ATTN__THIRDS_INNER,
                                           .shifts = exponents->shifts,
@@ -134,15 +147,32 @@ void attn__thirds_weigh(const attn__strand *s, const attn__tile *tile, const att
   s->job->engine->thirds->weigh(&weighing);
 }
 
+/* outputs += weights x values that thirds do not hold. */
+static void add_apart(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
+                      const attn__key_step *step) {
+  attn__product product = {.rows = tile->rows,
+                           .cols = s->job->problem->dim_v,
+                           .inner = scores->keys,
+                           .a = scores->scores,
+                           .stride_a = scores->stride,
+                           .b = step->thirds.apart,
+                           .c = tile->state.outputs,
+                           .stride_c = s->job->problem->dim_v,
+                           .accumulate = 1,
+                           .whole = 1};
+  product.b.data += (scores->first_key - step->first) * product.b.stride;
+  s->job->engine->multiply(&product);
+}
+
 void attn__thirds_outputs(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
                           const attn__key_step *step) {
   const attn__thirds *thirds = s->job->engine->thirds;
   const int64_t lead = scores->first_key % ATTN__THIRDS_INNER, dim_v = s->job->problem->dim_v;
   const int64_t steps = scores->first_key / ATTN__THIRDS_INNER - step->first / ATTN__THIRDS_INNER;
-  const attn__rows weights = score_rows(tile, scores);
-  if (s->job->problem->centers.data)
-    thirds->left(&weights, 0, lead, s->thirds.weights); /* the Gaussian changed them */
   const attn__thirds_strips *values = &step->thirds.values;
+  const attn__thirds_weighing again = {
+      .scores = score_rows(tile, scores), .lead = lead, .out = s->thirds.weights};
+  if (s->job->problem->centers.data) thirds->weigh(&again); /* the Gaussian has changed them */
   const attn__thirds_product product = {
       .rows = tile->rows,
       .cols = dim_v,
@@ -152,6 +182,8 @@ void attn__thirds_outputs(const attn__strand *s, const attn__tile *tile, const a
       .c = tile->state.outputs,
       .stride_c = dim_v,
       .accumulate = tile->started,
+      .weighed = 1,
       .ahead = s->ahead};
   thirds->multiply(&product);
+  if (step->thirds.apart.data) add_apart(s, tile, scores, step);
 }

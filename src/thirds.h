@@ -12,19 +12,16 @@
 /* The queries of a tile become its left operand, in out. */
 void attn__thirds_take_queries(const attn__strand *s, attn__tile *tile, uint16_t *out);
 
-/* 1 if a value can be held. */
-int32_t attn__thirds_hold(float value);
-
 /* Makes the scores of a tile, whose first key may become an earlier one. */
 void attn__thirds_scores(const attn__strand *s, const attn__tile *tile, attn__key_step *step,
                          attn__score_tile *scores);
 
-/* Scores become weights: exp(score - shift). They are in place of the scores too if the step's values that cannot be held
- * or a Gaussian are to meet them. */
+/* Scores become weights: exp(score - shift). They take the place of the scores too if values that cannot be held or a Gaussian
+ * are to meet them. */
 void attn__thirds_weigh(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
                         attn__key_step *step, attn__exponents *exponents);
 
-/* outputs += weights x values, but for those that cannot be held; after attn__thirds_weigh. */
+/* outputs += weights x values, but for those that are not finite; after attn__thirds_weigh. */
 void attn__thirds_outputs(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
                           const attn__key_step *step);
 

@@ -105,9 +105,16 @@ static inline void emulated_tile_stored(int tile, void *to, int64_t stride) {
     memcpy((char *)to + r * stride, emulated.words[tile][r], EMULATED_ROW_BYTES);
 }
 
+#if defined(__GNUC__) && !defined(__clang__)
+#define OPTIMIZED __attribute__((optimize("O2"))) /* where the rest is not, this would take minutes */
+#else
+#define OPTIMIZED
+#endif
+
 /* Eight columns of a row of TDPBF16PS: of each sum the products of first numbers, one after another, and those of second
  * ones, each without a rounding of its own; then the two and what was there are added. */
-static inline void emulated_dot(uint32_t *sums, const uint32_t *a, uint32_t (*b)[EMULATED_WORDS]) {
+OPTIMIZED static inline void emulated_dot(uint32_t *sums, const uint32_t *a,
+                                          uint32_t (*b)[EMULATED_WORDS]) {
   const __m256i high = _mm256_set1_epi32(-0x10000);
   __m256 even = _mm256_setzero_ps(), odd = even;
   for (int k = 0; k < EMULATED_WORDS; k++) {
@@ -125,7 +132,7 @@ static inline void emulated_dot(uint32_t *sums, const uint32_t *a, uint32_t (*b)
 
 /* What is denormal is 0, before and after: two bits of MXCSR. No arithmetic leaves the barriers, as it is between a load
  * and a store. */
-static inline void emulated_tile_dpbf16ps(int sum, int a, int b) {
+OPTIMIZED static inline void emulated_tile_dpbf16ps(int sum, int a, int b) {
   enum { DENORMALS_ARE_ZERO = 0x40, FLUSH_TO_ZERO = 0x8000 };
   const unsigned control = _mm_getcsr();
   emulated_need_tiles();

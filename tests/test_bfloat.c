@@ -165,8 +165,8 @@ static const struct {
 } limits[] = {
     {0, 1, 1},          {0x00000001, 1, 0}, {0x007fffff, 1, 0}, {0x00800000, 1, 0},
     {0x0d7fffff, 1, 0}, {0x0d800000, 1, 1}, {0x0d800001, 1, 1}, /* around 2^-100 */
-    {0x5d800000, 1, 1}, {0x5d807fff, 1, 1}, {0x5d808000, 0, 1}, /* 2^60, what is rounded to it, and the next */
-    {0x6b8e459c, 0, 1}, {0x7effffff, 0, 1}, {0x7f000000, 0, 0}, /* around 2^127 */
+    {0x5affffff, 1, 1}, {0x5b000000, 1, 0},                     /* around 2^55 */
+    {0x5d800000, 1, 0}, {0x5d807fff, 1, 0}, {0x5d808000, 0, 0}, /* 2^60, what is rounded to it, and the next */
     {0x7f7fffff, 0, 0}, {0x7f800000, 0, 0}, {0x7f800001, 0, 0}, {0x7fc00000, 0, 0},
 };
 

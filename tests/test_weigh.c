@@ -79,7 +79,7 @@ static void fail_row(const weighing *w, int64_t r, const char *what) {
 /* 1 if the thirds of a weight are a float or up to so many next to it, but for what is too small for them. */
 static int is_near(double weight, float x, int64_t ulps) {
   return ((double)(float)weight == weight && ulps_between((float)weight, x) <= ulps) ||
-         fabs(weight - (double)x) < OPERAND_LEAST;
+         fabs(weight - (double)x) < OPERAND_LEAST / (double)ATTN__THIRDS_WEIGHT;
 }
 
 /* A row of weights against those of exp_sum, whose sum is given. */
@@ -91,7 +91,7 @@ static void check_row(const weighing *w, int64_t r, const float *expected, float
       if (!operand_is_zero(&w->out, r, n)) fail_row(w, r, "a number beside it is not 0");
       continue;
     }
-    const double weight = operand_number(&w->out, r, n);
+    const double weight = operand_number(&w->out, r, n) / (double)ATTN__THIRDS_WEIGHT;
     if (!is_near(weight, expected[j], 1)) fail_row(w, r, "not the weights of exp_sum");
     if (expected[j] == 0 && !operand_is_zero(&w->out, r, n)) fail_row(w, r, "0 is something else");
     if (w->floats != NOWHERE && !is_near(weight, floats[j], 0))

@@ -47,6 +47,7 @@ static ALWAYS_INLINE vec thirds_split(vec a, vec b, uint16_t *out) {
   return first;
 }
 
+/* What the functions of attn__thirds do is said in kernels.h. */
 static int32_t thirds_left(const attn__rows *rows, int64_t first_row, int64_t lead, uint16_t *out) {
   const int64_t steps = (lead + rows->width + 31) / 32;
   vec largest = vec_set(0);
@@ -66,23 +67,27 @@ static int32_t thirds_left(const attn__rows *rows, int64_t first_row, int64_t le
 static void thirds_weigh(const attn__thirds_weighing *w) {
   const attn__rows *scores = &w->scores;
   const int64_t steps = (w->lead + scores->width + 31) / 32;
-  const vec none = vec_set(-INFINITY);
+  const vec none = vec_set(w->shifts ? -INFINITY : 0), larger = vec_set(ATTN__THIRDS_WEIGHT);
   for (int64_t r = 0; r < scores->count; r++) {
     const float *row = scores->data + r * scores->stride;
     uint16_t *to = w->out + r / 16 * steps * THIRDS_STEP + r % 16 * 32;
-    const vec shift = vec_set(w->shifts[r]);
     vec sum = vec_set(0);
     for (int64_t k = -w->lead; k < scores->width; k += 32, to += THIRDS_STEP) {
-      vec a = vec_sub(thirds_load(row, k, scores->width, none), shift);
-      vec b = vec_sub(thirds_load(row, k + VEC_WIDTH, scores->width, none), shift);
-      exp_two(&a, &b);
-      sum = vec_add(sum, vec_add(a, b));
-      thirds_split(a, b, to);
+      vec a = thirds_load(row, k, scores->width, none);
+      vec b = thirds_load(row, k + VEC_WIDTH, scores->width, none);
+      if (w->shifts) {
+        const vec shift = vec_set(w->shifts[r]);
+        a = vec_sub(a, shift);
+        b = vec_sub(b, shift);
+        exp_two(&a, &b);
+        sum = vec_add(sum, vec_add(a, b));
+      }
+      thirds_split(vec_mul(a, larger), vec_mul(b, larger), to);
       if (!w->weights) continue;
       thirds_store(w->weights + r * scores->stride, k, scores->width, a);
       thirds_store(w->weights + r * scores->stride, k + VEC_WIDTH, scores->width, b);
     }
-    w->sums[r] = vec_sum(sum);
+    if (w->shifts) w->sums[r] = vec_sum(sum);
   }
 }
 
@@ -132,17 +137,22 @@ static int32_t thirds_right_transposed(const attn__rows *rows, float factor, uin
   return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
 }
 
-/* Where a block of strips begins: left ones are left_strip numbers apart, right ones right_strip. */
+/* Strips of the left and right operand whose products are made together; the next strip is so many numbers on. */
 typedef struct thirds_block {
   const uint16_t *left, *right;
   int64_t left_strip, right_strip, steps;
 } thirds_block;
 
+static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_t col) {
+  return (thirds_block){.left = p->left.data + row * p->left.strip,
+                        .right = p->right.data + col * p->right.strip,
+                        .left_strip = p->left.strip,
+                        .right_strip = p->right.strip,
+                        .steps = p->steps};
+}
+
 #define LOAD_LEFT(tile, strip, third)  TILE_LOAD(tile, left + (strip)*b->left_strip + (third)*THIRDS_TILE)
 #define LOAD_RIGHT(tile, strip, third) TILE_LOAD(tile, right + (strip)*b->right_strip + (third)*THIRDS_TILE)
-
-/* The six products of thirds, the same order in every block: a number's bits must not depend on what is made with it. */
-#define ALL_TERMS(TERM) TERM(0, 2) TERM(0, 1) TERM(1, 1) TERM(1, 0) TERM(2, 0) TERM(0, 0)
 
 #define ZERO_FOUR                                                                                          \
   TILE_ZERO(0);                                                                                            \
@@ -156,15 +166,16 @@ typedef struct thirds_block {
   TILE_MULTIPLY(2, 5, 6);                                                                                  \
   TILE_MULTIPLY(3, 5, 7)
 
-/* Tiles 0 to 3 become the sums of two strips by two. A sum waits for itself while three others are added to. */
+/* Tiles 0 to 3 become the sums of two strips by two. A sum waits for itself while three others are added to. The six
+ * products of thirds come in the same order as below: the bits of a number must not depend on what is made with it. */
 static void thirds_two_by_two(const thirds_block *b) {
   const uint16_t *left = b->left, *right = b->right;
   ZERO_FOUR;
   for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
     LOAD_LEFT(4, 0, 0);
+    LOAD_LEFT(5, 1, 0);
     LOAD_RIGHT(6, 0, 2);
     LOAD_RIGHT(7, 1, 2);
-    LOAD_LEFT(5, 1, 0);
     MULTIPLY_FOUR;
     LOAD_RIGHT(6, 0, 1);
     LOAD_RIGHT(7, 1, 1);
@@ -184,8 +195,11 @@ static void thirds_two_by_two(const thirds_block *b) {
   }
 }
 
+/* The same order: thirds of the left and the right operand. */
+#define ALL_TERMS(TERM) TERM(0, 2) TERM(0, 1) TERM(1, 1) TERM(1, 0) TERM(2, 0) TERM(0, 0)
+
 /* Tiles from 0 on become the sums of one strip by so many, up to four. */
-static ALWAYS_INLINE void thirds_row(const thirds_block *b, int64_t count) {
+static void thirds_row(const thirds_block *b, int64_t count) {
   const uint16_t *left = b->left, *right = b->right;
   ZERO_FOUR;
   for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
@@ -200,12 +214,7 @@ static ALWAYS_INLINE void thirds_row(const thirds_block *b, int64_t count) {
   NEXT(1, 6, r)                                                                                            \
   NEXT(2, 7, r)                                                                                            \
   NEXT(3, 5, r)
-    TERM(0, 2)
-    TERM(0, 1)
-    TERM(1, 1)
-    TERM(1, 0)
-    TERM(2, 0)
-    TERM(0, 0)
+    ALL_TERMS(TERM)
 #undef TERM
 #undef NEXT
   }
@@ -233,70 +242,71 @@ static void thirds_column(const thirds_block *b, int64_t count) {
   }
 }
 
-/* What of the tile at row and col is in c, from the sums of a whole one. */
+/* What of a tile of sums, at strips row and col, is in c. */
 static void thirds_put_part(const attn__thirds_product *p, int64_t row, int64_t col, const float *sums) {
-  const int64_t rows = p->rows - row < 16 ? p->rows - row : 16;
-  float *c = p->c + row * p->stride_c + col;
+  const int64_t first_row = row * 16, first_col = col * 16;
+  const int64_t rows = p->rows - first_row < 16 ? p->rows - first_row : 16;
+  float *c = p->c + first_row * p->stride_c + first_col;
+  const vec factor = vec_set(p->weighed ? 1 / ATTN__THIRDS_WEIGHT : 1);
   for (int64_t r = 0; r < rows; r++, c += p->stride_c, sums += 16)
-    multiply_put_part(c, p->cols - col, p->accumulate, vec_load(sums));
+    multiply_put_part(c, p->cols - first_col, p->accumulate, vec_mul(vec_load(sums), factor));
 }
 
-/* A tile of sums goes to c at strips row and col, if these are there. */
+/* A tile of sums, at strips row and col, goes to c. */
 #define PUT(tile, row, col)                                                                                \
   do {                                                                                                     \
-    const int64_t first_row = (row)*16, first_col = (col)*16;                                              \
-    if (first_row >= p->rows || first_col >= p->cols) break;                                               \
-    if (!p->accumulate && first_row + 16 <= p->rows && first_col + 16 <= p->cols) {                        \
-      TILE_STORE(tile, p->c + first_row * p->stride_c + first_col, p->stride_c * (int64_t)sizeof(float));  \
+    if (!p->accumulate && !p->weighed && (row)*16 + 16 <= p->rows && (col)*16 + 16 <= p->cols) {           \
+      TILE_STORE(tile, p->c + (row)*16 * p->stride_c + (col)*16, p->stride_c * (int64_t)sizeof(float));    \
     } else {                                                                                               \
       float sums[16 * 16] __attribute__((aligned(64)));                                                    \
       TILE_STORE(tile, sums, 64);                                                                          \
-      thirds_put_part(p, first_row, first_col, sums);                                                      \
+      thirds_put_part(p, row, col, sums);                                                                  \
     }                                                                                                      \
   } while (0)
 
-static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_t col) {
-  return (thirds_block){.left = p->left.data + row * p->left.strip,
-                        .right = p->right.data + col * p->right.strip,
-                        .left_strip = p->left.strip,
-                        .right_strip = p->right.strip,
-                        .steps = p->steps};
+static void thirds_multiply_pairs(const attn__thirds_product *p, int64_t row, int64_t col) {
+  const thirds_block block = thirds_at(p, row, col);
+  if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
+  thirds_two_by_two(&block);
+  PUT(0, row, col);
+  PUT(1, row, col + 1);
+  PUT(2, row + 1, col);
+  PUT(3, row + 1, col + 1);
 }
 
+/* Up to four strips by one, from row on. */
+static void thirds_multiply_column(const attn__thirds_product *p, int64_t row, int64_t end, int64_t col) {
+  const thirds_block block = thirds_at(p, row, col);
+  const int64_t count = end - row < 4 ? end - row : 4;
+  thirds_column(&block, count);
+  PUT(0, row, col);
+  if (count > 1) PUT(1, row + 1, col);
+  if (count > 2) PUT(2, row + 2, col);
+  if (count > 3) PUT(3, row + 3, col);
+}
+
+/* One strip by up to four, from col on. */
+static void thirds_multiply_row(const attn__thirds_product *p, int64_t row, int64_t col, int64_t end) {
+  const thirds_block block = thirds_at(p, row, col);
+  const int64_t count = end - col < 4 ? end - col : 4;
+  if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
+  thirds_row(&block, count);
+  PUT(0, row, col);
+  if (count > 1) PUT(1, row, col + 1);
+  if (count > 2) PUT(2, row, col + 2);
+  if (count > 3) PUT(3, row, col + 3);
+}
+
+/* Pairs of strips by pairs; then the last column of strips, if it is left over, then the last row. */
 static void thirds_multiply(const attn__thirds_product *p) {
   const int64_t rows = (p->rows + 15) / 16, cols = (p->cols + 15) / 16;
-  int64_t row, col;
-  for (col = 0; col + 2 <= cols; col += 2)
-    for (row = 0; row + 2 <= rows; row += 2) {
-      const thirds_block block = thirds_at(p, row, col);
-      if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
-      thirds_two_by_two(&block);
-      PUT(0, row, col);
-      PUT(1, row, col + 1);
-      PUT(2, row + 1, col);
-      PUT(3, row + 1, col + 1);
-    }
-  if (cols % 2 == 1)
-    for (row = 0; row < rows; row += 4) {
-      const thirds_block block = thirds_at(p, row, cols - 1);
-      thirds_column(&block, rows - row < 4 ? rows - row : 4);
-      PUT(0, row, cols - 1);
-      PUT(1, row + 1, cols - 1);
-      PUT(2, row + 2, cols - 1);
-      PUT(3, row + 3, cols - 1);
-    }
-  if (rows % 2 == 1)
-    for (col = 0; col < cols / 2 * 2; col += 4) {
-      const thirds_block block = thirds_at(p, rows - 1, col);
-      if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
-      thirds_row(&block, cols / 2 * 2 - col < 4 ? cols / 2 * 2 - col : 4);
-      PUT(0, rows - 1, col);
-      PUT(1, rows - 1, col + 1);
-      if (col + 2 < cols / 2 * 2) {
-        PUT(2, rows - 1, col + 2);
-        PUT(3, rows - 1, col + 3);
-      }
-    }
+  const int64_t paired_rows = rows - rows % 2, paired_cols = cols - cols % 2;
+  for (int64_t col = 0; col < paired_cols; col += 2)
+    for (int64_t row = 0; row < paired_rows; row += 2) thirds_multiply_pairs(p, row, col);
+  for (int64_t row = 0; paired_cols < cols && row < rows; row += 4)
+    thirds_multiply_column(p, row, rows, paired_cols);
+  for (int64_t col = 0; paired_rows < rows && col < paired_cols; col += 4)
+    thirds_multiply_row(p, paired_rows, col, paired_cols);
 }
 
 static const attn__thirds thirds = {.begin = tile_begin,

@@ -60,9 +60,11 @@ enum {
   ATTN__THIRDS_KEYS = 256,     /* keys of a tile, at most */
   ATTN__THIRDS_LIMIT = 0x5d80  /* the largest bfloat16 of a query or key that can be held: 2^60 */
 };
-/* Values can be held from the one to below the other, and 0. */
-#define ATTN__THIRDS_LEAST 0x1p-100f
-#define ATTN__THIRDS_MOST  0x1p127f
+/* Values can be held from the one to below the other, and 0. Weights are multiplied by the third, so that neither the
+ * thirds of the smallest nor their products with such values are denormal, which the unit takes for 0. */
+#define ATTN__THIRDS_LEAST  0x1p-100f
+#define ATTN__THIRDS_MOST   0x1p55f
+#define ATTN__THIRDS_WEIGHT 0x1p64f
 
 /* An operand in thirds (bfloat.h): strips of rows or columns, strip numbers apart. */
 typedef struct attn__thirds_strips {
@@ -76,12 +78,13 @@ typedef struct attn__thirds_product {
   attn__thirds_strips left, right;
   float *c;
   int64_t stride_c;
-  int32_t accumulate;
+  int32_t accumulate; /* as in attn__product */
+  int32_t weighed;    /* 1: left is weights, multiplied by ATTN__THIRDS_WEIGHT; of c that is taken back */
   attn__ahead *ahead;
 } attn__thirds_product;
 
-/* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row); what
- * exp_sum would return goes to sums. */
+/* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row), and
+ * what exp_sum would return goes to sums; or, if shifts is NULL, what is there in place of scores. */
 typedef struct attn__thirds_weighing {
   attn__rows scores;
   int64_t lead;
@@ -92,7 +95,7 @@ typedef struct attn__thirds_weighing {
 } attn__thirds_weighing;
 
 /* Products by a unit that multiplies bfloat16, of operands that are cut into thirds first. Those that
- * cut return 1 if every number could be held, which is so up to 2^60 (for right, from 2^-100 to 2^127, and 0). */
+ * cut return 1 if every number could be held, which is so up to 2^60 (for right, from 2^-100 to 2^55, and 0). */
 typedef struct attn__thirds {
   /* A thread multiplies only between these two. */
   void (*begin)(void);
