@@ -252,10 +252,15 @@ static void thirds_put_part(const attn__thirds_product *p, int64_t row, int64_t 
     multiply_put_part(c, p->cols - first_col, p->accumulate, vec_mul(vec_load(sums), factor));
 }
 
+/* 1 if a tile of sums, at strips row and col, is c as it stands. */
+static inline int32_t thirds_fits(const attn__thirds_product *p, int64_t row, int64_t col) {
+  return !p->accumulate && !p->weighed && row * 16 + 16 <= p->rows && col * 16 + 16 <= p->cols;
+}
+
 /* A tile of sums, at strips row and col, goes to c. */
 #define PUT(tile, row, col)                                                                                \
   do {                                                                                                     \
-    if (!p->accumulate && !p->weighed && (row)*16 + 16 <= p->rows && (col)*16 + 16 <= p->cols) {           \
+    if (thirds_fits(p, row, col)) {                                                                        \
       TILE_STORE(tile, p->c + (row)*16 * p->stride_c + (col)*16, p->stride_c * (int64_t)sizeof(float));    \
     } else {                                                                                               \
       float sums[16 * 16] __attribute__((aligned(64)));                                                    \
