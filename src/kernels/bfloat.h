@@ -198,25 +198,25 @@ static void thirds_two_by_two(const thirds_block *b) {
 /* The same order: thirds of the left and the right operand. */
 #define ALL_TERMS(TERM) TERM(0, 2) TERM(0, 1) TERM(1, 1) TERM(1, 0) TERM(2, 0) TERM(0, 0)
 
-/* Tiles from 0 on become the sums of one strip by so many, up to four. */
+/* Tiles from 0 on become the sums of one strip by two or four. */
 static void thirds_row(const thirds_block *b, int64_t count) {
   const uint16_t *left = b->left, *right = b->right;
   ZERO_FOUR;
   for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
-#define NEXT(n, tile, r)                                                                                   \
-  if (count > (n)) {                                                                                       \
-    LOAD_RIGHT(tile, n, r);                                                                                \
-    TILE_MULTIPLY(n, 4, tile);                                                                             \
-  }
 #define TERM(l, r)                                                                                         \
   LOAD_LEFT(4, 0, l);                                                                                      \
-  NEXT(0, 5, r)                                                                                            \
-  NEXT(1, 6, r)                                                                                            \
-  NEXT(2, 7, r)                                                                                            \
-  NEXT(3, 5, r)
+  LOAD_RIGHT(5, 0, r);                                                                                     \
+  LOAD_RIGHT(6, 1, r);                                                                                     \
+  TILE_MULTIPLY(0, 4, 5);                                                                                  \
+  TILE_MULTIPLY(1, 4, 6);                                                                                  \
+  if (count > 2) {                                                                                         \
+    LOAD_RIGHT(7, 2, r);                                                                                   \
+    LOAD_RIGHT(5, 3, r);                                                                                   \
+    TILE_MULTIPLY(2, 4, 7);                                                                                \
+    TILE_MULTIPLY(3, 4, 5);                                                                                \
+  }
     ALL_TERMS(TERM)
 #undef TERM
-#undef NEXT
   }
 }
 
@@ -232,7 +232,8 @@ static void thirds_column(const thirds_block *b, int64_t count) {
   }
 #define TERM(l, r)                                                                                         \
   LOAD_RIGHT(4, 0, r);                                                                                     \
-  NEXT(0, 5, l)                                                                                            \
+  LOAD_LEFT(5, 0, l);                                                                                      \
+  TILE_MULTIPLY(0, 5, 4);                                                                                  \
   NEXT(1, 6, l)                                                                                            \
   NEXT(2, 7, l)                                                                                            \
   NEXT(3, 5, l)
@@ -290,16 +291,17 @@ static void thirds_multiply_column(const attn__thirds_product *p, int64_t row, i
   if (count > 3) PUT(3, row + 3, col);
 }
 
-/* One strip by up to four, from col on. */
+/* One strip by two or four, from col on. */
 static void thirds_multiply_row(const attn__thirds_product *p, int64_t row, int64_t col, int64_t end) {
   const thirds_block block = thirds_at(p, row, col);
   const int64_t count = end - col < 4 ? end - col : 4;
   if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
   thirds_row(&block, count);
   PUT(0, row, col);
-  if (count > 1) PUT(1, row, col + 1);
-  if (count > 2) PUT(2, row, col + 2);
-  if (count > 3) PUT(3, row, col + 3);
+  PUT(1, row, col + 1);
+  if (count == 2) return;
+  PUT(2, row, col + 2);
+  PUT(3, row, col + 3);
 }
 
 /* Pairs of strips by pairs; then the last column of strips, if it is left over, then the last row. */
