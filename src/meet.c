@@ -95,7 +95,7 @@ static int32_t make_scores(const attn__strand *s, const attn__tile *tile, attn__
   return attn__score_edit(job->problem, job->kernels, scores);
 }
 
-/* The scores go to the caller's array as they are; close_tile makes weights of them, once the sums are known. */
+/* The scores go to the caller's array as they are; finish.c makes weights of them, once the sums are known. */
 static void keep_scores(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores) {
   for (int64_t r = 0; r < tile->rows; r++)
     memcpy(attn__tile_result(tile, &s->job->problem->weights, r) + scores->first_key,

@@ -80,8 +80,7 @@ static float *wanted_at(const cut *c, int64_t line, int64_t n) {
 
 static cut cut_left(const attn__kernels *kernels, const int64_t size[2], random_source *source) {
   cut c = {kernels, input_make(size[0], size[1], source), .first_row = random_between(source, 0, 40)};
-  c.lead = random_between(source, 0, 31);
-  c.out = operand_make(0, c.first_row + size[0], c.lead + size[1]);
+  c.out = operand_make(0, c.first_row + size[0], size[1]);
   c.wanted = wanted_make(&c.out, canary());
   for (int64_t r = 0; r < size[0]; r++)
     for (int64_t n = 0; n < c.wanted.inner; n++) *wanted_at(&c, c.first_row + r, n) = 0;
@@ -92,7 +91,7 @@ static int32_t run_left(cut *c, const char *what) {
   for (int64_t r = 0; r < c->in.rows.count; r++)
     for (int64_t k = 0; k < c->in.rows.width; k++)
       *wanted_at(c, c->first_row + r, c->lead + k) = *input_at(&c->in, r, k);
-  const int32_t held = c->kernels->thirds->left(&c->in.rows, c->first_row, c->lead, c->out.data);
+  const int32_t held = c->kernels->thirds->left(&c->in.rows, c->first_row, c->out.data);
   if (what) check_operand(&c->out, &c->wanted, what);
   return held;
 }
@@ -248,7 +247,7 @@ static whole whole_make(const attn__kernels *kernels, const int64_t size[4], ran
   w.left = operand_make(0, w.rows, inner);
   w.right = operand_make(1, w.cols, inner);
   w.c = malloc((size_t)(w.rows * w.cols) * sizeof *w.c);
-  assert_int_equal(kernels->thirds->left(&w.a.rows, 0, 0, w.left.data), 1);
+  assert_int_equal(kernels->thirds->left(&w.a.rows, 0, w.left.data), 1);
   assert_int_equal(kernels->thirds->right(&w.b.rows, 0, w.right.data), 1);
   const attn__thirds_product product = {.rows = w.rows,
                                         .cols = w.cols,

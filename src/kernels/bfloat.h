@@ -48,14 +48,14 @@ static ALWAYS_INLINE vec thirds_split(vec a, vec b, uint16_t *out) {
 }
 
 /* What the functions of attn__thirds do is said in kernels.h. */
-static int32_t thirds_left(const attn__rows *rows, int64_t first_row, int64_t lead, uint16_t *out) {
-  const int64_t steps = (lead + rows->width + 31) / 32;
+static int32_t thirds_left(const attn__rows *rows, int64_t first_row, uint16_t *out) {
+  const int64_t steps = (rows->width + 31) / 32;
   vec largest = vec_set(0);
   for (int64_t r = 0; r < rows->count; r++) {
     const int64_t place = first_row + r;
     const float *row = rows->data + r * rows->stride;
     uint16_t *to = out + place / 16 * steps * THIRDS_STEP + place % 16 * 32;
-    for (int64_t k = -lead; k < rows->width; k += 32, to += THIRDS_STEP) {
+    for (int64_t k = 0; k < rows->width; k += 32, to += THIRDS_STEP) {
       const vec a = thirds_load(row, k, rows->width, vec_set(0));
       const vec b = thirds_load(row, k + VEC_WIDTH, rows->width, vec_set(0));
       largest = vec_pair_max(largest, thirds_split(a, b, to));

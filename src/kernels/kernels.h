@@ -101,9 +101,8 @@ typedef struct attn__thirds {
   void (*begin)(void);
   void (*end)(void);
 
-  /* The rows become rows first_row, ... of a left operand of inner length lead + width, whose first lead numbers are 0. The
-   * rest of a strip is left as it is. A row with a number that cannot be held is anything. */
-  int32_t (*left)(const attn__rows *rows, int64_t first_row, int64_t lead, uint16_t *out);
+  /* The rows become rows first_row, ... of a left operand. The rest of a strip is left as it is. A row with a number that cannot be held is anything. */
+  int32_t (*left)(const attn__rows *rows, int64_t first_row, uint16_t *out);
 
   void (*weigh)(const attn__thirds_weighing *weighing);
 
