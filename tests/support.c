@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,6 +209,17 @@ int succeeds_in_child(int (*work)(void *argument), void *argument) {
   }
   assert_int_equal(waitpid(child, &status, 0), child);
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+int support_tiles(int question) {
+#ifdef __x86_64__
+  enum { TILE_DATA = 18 };
+  uint64_t features = 0;
+  return syscall(SYS_arch_prctl, question, &features) == 0 && (features >> TILE_DATA & 1);
+#else
+  (void)question;
+  return 0;
+#endif
 }
 
 int support_skip_missing_isa(void) {

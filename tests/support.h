@@ -97,6 +97,10 @@ int children_may_start_threads(void);
 /* Runs work(argument) in a forked child; 1 if it returns 1 there within a minute. */
 int succeeds_in_child(int (*work)(void *argument), void *argument);
 
+/* 1 if Linux (from 5.16 on) can let processes have AMX's tile registers, or lets this one; else 0. */
+enum { SUPPORT_TILES_SUPPORTED = 0x1021, SUPPORT_TILES_PERMITTED = 0x1022 }; /* arch_prctl's numbers */
+int support_tiles(int question);
+
 /* Says why on standard output if this machine lacks the instruction set that ATTN_ISA asks for, and
  * returns SUPPORT_SKIPPED; else 0. For the start of main. */
 int support_skip_missing_isa(void);

@@ -7,8 +7,6 @@
 #include <string.h>
 #ifdef __x86_64__
 #include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 #include "case.h"
@@ -55,13 +53,7 @@ static int32_t isa_of(const char *name) {
 
 /* 1 if Linux lets this process use the tile registers. */
 static int tiles_are_permitted(void) {
-  uint64_t permitted = 0;
-#ifdef __x86_64__
-  enum { GET_PERMISSIONS = 0x1022, TILE_DATA = 18 };
-  if (syscall(SYS_arch_prctl, GET_PERMISSIONS, &permitted) != 0) return 0;
-  permitted = permitted >> TILE_DATA & 1;
-#endif
-  return permitted != 0;
+  return support_tiles(SUPPORT_TILES_PERMITTED);
 }
 
 static void test_isa_caps(void **state) {

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "support.h"
 
@@ -39,17 +37,6 @@ static int has_word(const char *line, const char *word) {
   return 0;
 }
 
-/* 1 if Linux is young enough (5.16) to let processes have AMX's tile registers; their flags are older. */
-static int tiles_can_be_had(void) {
-  uint64_t supported = 0;
-#ifdef __x86_64__
-  enum { GET_SUPPORTED = 0x1021, TILE_DATA = 18 };
-  if (syscall(SYS_arch_prctl, GET_SUPPORTED, &supported) != 0) return 0;
-  supported = supported >> TILE_DATA & 1;
-#endif
-  return supported != 0;
-}
-
 static int32_t system_isa(void) {
   static char flags[16384];
   if (!cpuinfo_line("flags", flags, sizeof flags)) return 0;
@@ -57,7 +44,8 @@ static int32_t system_isa(void) {
   if (!has_word(flags, "avx512f") || !has_word(flags, "avx512vl") || !has_word(flags, "avx512dq") ||
       !has_word(flags, "avx512bw"))
     return ATTN_ISA_AVX2;
-  if (!has_word(flags, "amx_tile") || !has_word(flags, "amx_bf16") || !tiles_can_be_had())
+  if (!has_word(flags, "amx_tile") || !has_word(flags, "amx_bf16") ||
+      !support_tiles(SUPPORT_TILES_SUPPORTED))
     return ATTN_ISA_AVX512;
   return ATTN_ISA_AMX;
 }
