@@ -266,7 +266,7 @@ typedef struct attn_args {
 
 /* attn_global - attention of every query to every visible key:
  *     output = softmax(scale * query key^T) value, with a numerically stable softmax over each row.
- * Memory beyond the arrays: a few hundred KiB per thread, for any length (see attn_explain), taken from
+ * Memory beyond the arrays: less than a MiB per thread, for any length (see attn_explain), taken from
  * the context and kept for the next call; a second call of the same shape allocates nothing.
  * Errors: ARGUMENT, MEMORY, BUSY. Thread safety: one call at a time per context.
  * Formula: Vaswani et al., Attention Is All You Need, 2017, eq. 1; the online softmax is that of
