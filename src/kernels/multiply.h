@@ -86,14 +86,12 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
   multiply_put(p, rows, vecs, row, col, sums);
 }
 
-/* The rows from row on, fewer than a slab, in one or two parts: the second has 4 or 5, as sums of fewer rows wait for each
- * other. */
+/* The rows from row on, fewer than a slab, in one or two parts: the second has 4. */
 static ALWAYS_INLINE void multiply_rest(const attn__product *p, const int vecs, int64_t row, int64_t col) {
   const multiply_form form = {vecs, 0};
   while (row < p->rows) {
     const int64_t left = p->rows - row;
-    const int64_t count = left <= 6 || left == 8 ? left : left < 10 ? left - 4 : 6;
-    if (MULTIPLY_SLAB > 8 && count == 8) multiply_slab(p, 8, form, row, col);
+    const int64_t count = left < 7 ? left : left - 4;
     if (MULTIPLY_SLAB > 6 && count == 6) multiply_slab(p, 6, form, row, col);
     if (count == 5) multiply_slab(p, 5, form, row, col);
     if (count == 4) multiply_slab(p, 4, form, row, col);

@@ -6,7 +6,7 @@
 #include "kernels/vec_x86.h"
 
 typedef __m256 vec;
-enum { VEC_WIDTH = 8 };
+enum { VEC_WIDTH = 8, VEC_REGISTERS = 16 };
 enum { MULTIPLY_SLAB = 6, MULTIPLY_VECS = 2 }; /* 12 of 16 registers are sums */
 
 /* The first count lanes, 0 < count < VEC_WIDTH. */

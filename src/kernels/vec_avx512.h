@@ -6,8 +6,8 @@
 #include "kernels/vec_x86.h"
 
 typedef __m512 vec;
-enum { VEC_WIDTH = 16 };
-enum { MULTIPLY_SLAB = 12, MULTIPLY_VECS = 2 }; /* 24 of 32 registers are sums */
+enum { VEC_WIDTH = 16, VEC_REGISTERS = 32 };
+enum { MULTIPLY_SLAB = 8, MULTIPLY_VECS = 2 }; /* 16 of 32 registers are sums: 24 are no faster */
 
 /* The first count lanes, 0 < count < VEC_WIDTH. */
 static inline __mmask16 vec_lanes(int64_t count) {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef float32x4_t vec;
-enum { VEC_WIDTH = 4, VEC_BLOCK = 4 };
+enum { VEC_WIDTH = 4, VEC_REGISTERS = 32, VEC_BLOCK = 4 };
 enum { MULTIPLY_SLAB = 5, MULTIPLY_VECS = 4 }; /* 20 of 32 registers are sums: 24 make gcc 12 spill */
 
 static inline vec vec_set(float x) {
