@@ -66,15 +66,12 @@ double operand_number(const operand *o, int64_t line, int64_t n) {
   return number_of(first[0]) + number_of(first[TILE]) + number_of(first[2 * TILE]);
 }
 
-static int all_are(const operand *o, int64_t line, int64_t n, uint16_t bits) {
-  const uint16_t *first = first_third(o, line, n);
-  return first[0] == bits && first[TILE] == bits && first[2 * TILE] == bits;
-}
-
 int operand_is_zero(const operand *o, int64_t line, int64_t n) {
-  return all_are(o, line, n, 0);
+  const uint16_t *first = first_third(o, line, n);
+  return ((first[0] | first[TILE] | first[2 * TILE]) & 0x7fff) == 0;
 }
 
 int operand_is_untouched(const operand *o, int64_t line, int64_t n) {
-  return all_are(o, line, n, UNTOUCHED);
+  const uint16_t *first = first_third(o, line, n);
+  return first[0] == UNTOUCHED && first[TILE] == UNTOUCHED && first[2 * TILE] == UNTOUCHED;
 }

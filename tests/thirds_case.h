@@ -35,7 +35,7 @@ void operand_free(operand *o);
 /* Number n of a line: the sum of its thirds, which double holds. */
 double operand_number(const operand *o, int64_t line, int64_t n);
 
-/* 1 if all thirds of it are 0, or are as operand_make left them. */
+/* 1 if all thirds of it are 0, of either sign, or are as operand_make left them. */
 int operand_is_zero(const operand *o, int64_t line, int64_t n);
 int operand_is_untouched(const operand *o, int64_t line, int64_t n);
 

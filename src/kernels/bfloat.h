@@ -21,7 +21,6 @@
 enum {
   THIRDS_TILE = ATTN__THIRDS_STEP / 3, /* bfloat16 of a tile */
   THIRDS_STEP = ATTN__THIRDS_STEP,
-  THIRDS_ASK = 32, /* lines that are asked for with each block of four tiles */
 };
 
 /* Numbers [first, first + 16) of a row of so many; fill where there are none. */
@@ -64,31 +63,42 @@ static int32_t thirds_left(const attn__rows *rows, int64_t first_row, uint16_t *
   return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
 }
 
-static void thirds_weigh(const attn__thirds_weighing *w) {
-  const attn__rows *scores = &w->scores;
-  const int64_t steps = (w->lead + scores->width + 31) / 32;
-  const vec none = vec_set(w->shifts ? -INFINITY : 0), larger = vec_set(ATTN__THIRDS_WEIGHT);
-  for (int64_t r = 0; r < scores->count; r++) {
-    const float *row = scores->data + r * scores->stride;
-    uint16_t *to = w->out + r / 16 * steps * THIRDS_STEP + r % 16 * 32;
-    vec sum = vec_set(0);
-    for (int64_t k = -w->lead; k < scores->width; k += 32, to += THIRDS_STEP) {
-      vec a = thirds_load(row, k, scores->width, none);
-      vec b = thirds_load(row, k + VEC_WIDTH, scores->width, none);
-      if (w->shifts) {
-        const vec shift = vec_set(w->shifts[r]);
-        a = vec_sub(a, shift);
-        b = vec_sub(b, shift);
-        exp_two(&a, &b);
-        sum = vec_add(sum, vec_add(a, b));
-      }
-      thirds_split(vec_mul(a, larger), vec_mul(b, larger), to);
-      if (!w->weights) continue;
-      thirds_store(w->weights + r * scores->stride, k, scores->width, a);
-      thirds_store(w->weights + r * scores->stride, k + VEC_WIDTH, scores->width, b);
+/* The weights of a row, from scores or, if shifts is NULL, as they are. */
+static ALWAYS_INLINE void thirds_weigh_row(const attn__thirds_weighing *w, int64_t r, const int made,
+                                           const int kept) {
+  const int64_t width = w->scores.width, steps = (w->lead + width + 31) / 32;
+  const vec none = vec_set(made ? -INFINITY : 0), shift = vec_set(made ? w->shifts[r] : 0);
+  const vec larger = vec_set(ATTN__THIRDS_WEIGHT), smaller = vec_set(1 / ATTN__THIRDS_WEIGHT);
+  const float *row = w->scores.data + r * w->scores.stride;
+  uint16_t *to = w->out + r / 16 * steps * THIRDS_STEP + r % 16 * 32;
+  vec sum = vec_set(0);
+  for (int64_t k = -w->lead; k < width; k += 32, to += THIRDS_STEP) {
+    vec a = thirds_load(row, k, width, none), b = thirds_load(row, k + VEC_WIDTH, width, none);
+    if (made) {
+      a = vec_sub(a, shift);
+      b = vec_sub(b, shift);
+      exp_two(&a, &b, ATTN__THIRDS_WEIGHT);
+      sum = vec_add(sum, vec_add(a, b));
+    } else {
+      a = vec_mul(a, larger);
+      b = vec_mul(b, larger);
     }
-    if (w->shifts) w->sums[r] = vec_sum(sum);
+    thirds_split(a, b, to);
+    if (!kept) continue;
+    thirds_store(w->weights + r * w->scores.stride, k, width, vec_mul(a, smaller));
+    thirds_store(w->weights + r * w->scores.stride, k + VEC_WIDTH, width, vec_mul(b, smaller));
   }
+  if (made) w->sums[r] = vec_sum(sum) * (1 / ATTN__THIRDS_WEIGHT);
+}
+
+static void thirds_weigh(const attn__thirds_weighing *w) {
+  for (int64_t r = 0; r < w->scores.count; r++)
+    if (!w->shifts)
+      thirds_weigh_row(w, r, 0, 0);
+    else if (w->weights)
+      thirds_weigh_row(w, r, 1, 1);
+    else
+      thirds_weigh_row(w, r, 1, 0);
 }
 
 /* Numbers [col, col + 16) of a row of values, 0 where there are none, or, if some are cleared, one cannot be held. */
@@ -119,20 +129,34 @@ static int32_t thirds_right(const attn__rows *rows, int64_t lead, uint16_t *out)
   return 0;
 }
 
+/* A block of 16 rows by 32 numbers: rows as they stand, or a copy with 0 where there are none. */
+static attn__rows thirds_block_at(const attn__rows *rows, int64_t row, int64_t col, float *copied) {
+  const float *from = rows->data + row * rows->stride + col;
+  const int64_t count = rows->count - row, width = rows->width - col;
+  if (count >= 16 && width >= 32) return (attn__rows){from, rows->stride, 16, 32};
+  for (int64_t r = 0; r < 16; r++, from += rows->stride)
+    for (int64_t k = 0; k < 32; k += VEC_WIDTH)
+      vec_store(copied + r * 32 + k, r < count ? thirds_load(from, k, width, vec_set(0)) : vec_set(0));
+  return (attn__rows){copied, 32, 16, 32};
+}
+
 static int32_t thirds_right_transposed(const attn__rows *rows, float factor, uint16_t *out) {
-  float turned[32 * 16];
+  float copied[16 * 32];
+  const vec factors = vec_set(factor);
   vec largest = vec_set(0);
-  for (int64_t first = 0; first < rows->count; first += 16)
-    for (int64_t k = 0; k < rows->width; k += 32, out += THIRDS_STEP) {
-      const attn__rows some = {rows->data + first * rows->stride + k, rows->stride,
-                               rows->count - first < 16 ? rows->count - first : 16,
-                               rows->width - k < 32 ? rows->width - k : 32};
-      if (some.count < 16 || some.width < 32)
-        for (int n = 0; n < 32 * 16; n += VEC_WIDTH) vec_store(turned + n, vec_set(0));
-      transpose(&some, factor, turned, 16);
-      for (int64_t i = 0; i < 16; i++)
-        largest = vec_pair_max(largest, thirds_split(vec_load(turned + i * 16),
-                                                     vec_load(turned + (i + 16) * 16), out + i * 32));
+  for (int64_t row = 0; row < rows->count; row += 16)
+    for (int64_t col = 0; col < rows->width; col += 32, out += THIRDS_STEP) {
+      const attn__rows block = thirds_block_at(rows, row, col, copied);
+      for (int64_t k = 0; k < 16; k += 4) {
+        vec low[4], high[4];
+        vec_columns(block.data + k, block.stride, low);
+        vec_columns(block.data + k + 16, block.stride, high);
+        UNROLLED for (int i = 0; i < 4; i++) {
+          const vec first =
+              thirds_split(vec_mul(low[i], factors), vec_mul(high[i], factors), out + (k + i) * 32);
+          largest = vec_pair_max(largest, first);
+        }
+      }
     }
   return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
 }
@@ -141,6 +165,7 @@ static int32_t thirds_right_transposed(const attn__rows *rows, float factor, uin
 typedef struct thirds_block {
   const uint16_t *left, *right;
   int64_t left_strip, right_strip, steps;
+  attn__ahead *ahead;
 } thirds_block;
 
 static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_t col) {
@@ -148,11 +173,16 @@ static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_
                         .right = p->right.data + col * p->right.strip,
                         .left_strip = p->left.strip,
                         .right_strip = p->right.strip,
-                        .steps = p->steps};
+                        .steps = p->steps,
+                        .ahead = p->ahead};
 }
 
 #define LOAD_LEFT(tile, strip, third)  TILE_LOAD(tile, left + (strip)*b->left_strip + (third)*THIRDS_TILE)
 #define LOAD_RIGHT(tile, strip, third) TILE_LOAD(tile, right + (strip)*b->right_strip + (third)*THIRDS_TILE)
+
+/* In the shadow of each few products a row is asked for: many at once would keep what is multiplied waiting. */
+#define ASK_AHEAD                                                                                          \
+  if (b->ahead) ask_far(b->ahead, 1)
 
 #define ZERO_FOUR                                                                                          \
   TILE_ZERO(0);                                                                                            \
@@ -164,7 +194,8 @@ static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_
   TILE_MULTIPLY(0, 4, 6);                                                                                  \
   TILE_MULTIPLY(1, 4, 7);                                                                                  \
   TILE_MULTIPLY(2, 5, 6);                                                                                  \
-  TILE_MULTIPLY(3, 5, 7)
+  TILE_MULTIPLY(3, 5, 7);                                                                                  \
+  ASK_AHEAD
 
 /* Tiles 0 to 3 become the sums of two strips by two. A sum waits for itself while three others are added to. The six
  * products of thirds come in the same order as below: the bits of a number must not depend on what is made with it. */
@@ -214,7 +245,8 @@ static void thirds_row(const thirds_block *b, int64_t count) {
     LOAD_RIGHT(5, 3, r);                                                                                   \
     TILE_MULTIPLY(2, 4, 7);                                                                                \
     TILE_MULTIPLY(3, 4, 5);                                                                                \
-  }
+  }                                                                                                        \
+  ASK_AHEAD;
     ALL_TERMS(TERM)
 #undef TERM
   }
@@ -236,7 +268,8 @@ static void thirds_column(const thirds_block *b, int64_t count) {
   TILE_MULTIPLY(0, 5, 4);                                                                                  \
   NEXT(1, 6, l)                                                                                            \
   NEXT(2, 7, l)                                                                                            \
-  NEXT(3, 5, l)
+  NEXT(3, 5, l)                                                                                            \
+  ASK_AHEAD;
     ALL_TERMS(TERM)
 #undef TERM
 #undef NEXT
@@ -272,7 +305,6 @@ static inline int32_t thirds_fits(const attn__thirds_product *p, int64_t row, in
 
 static void thirds_multiply_pairs(const attn__thirds_product *p, int64_t row, int64_t col) {
   const thirds_block block = thirds_at(p, row, col);
-  if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
   thirds_two_by_two(&block);
   PUT(0, row, col);
   PUT(1, row, col + 1);
@@ -295,7 +327,6 @@ static void thirds_multiply_column(const attn__thirds_product *p, int64_t row, i
 static void thirds_multiply_row(const attn__thirds_product *p, int64_t row, int64_t col, int64_t end) {
   const thirds_block block = thirds_at(p, row, col);
   const int64_t count = end - col < 4 ? end - col : 4;
-  if (p->ahead) ask_near(p->ahead, THIRDS_ASK);
   thirds_row(&block, count);
   PUT(0, row, col);
   PUT(1, row, col + 1);

@@ -25,26 +25,27 @@ static inline float row_max(int64_t count, const float *x) {
   return vec_largest(vec_max(even, odd));
 }
 
-/* exp(x) = 2^n exp(r) with n = round(x / ln 2), |r| <= ln 2 / 2. Returns exp(r) by a polynomial, which is minimax in
- * relative error with its first two coefficients held at 1, and n for vec_times_power. */
-static inline vec exp_parts(vec x, vec *n, vec *power) {
+/* exp(x) = 2^n exp(r) with n = round(x / ln 2), |r| <= ln 2 / 2. Returns unit exp(r) by a polynomial, which is minimax in
+ * relative error with its first two coefficients held at 1, and n for vec_times_power. A unit is a power of two, here and
+ * below. */
+static ALWAYS_INLINE vec exp_parts(vec x, const float unit, vec *n, vec *power) {
   *power = vec_nearest(x, vec_set(0x1.715476p0f), n);
   vec r = vec_fnma(*n, vec_set(0x1.62e430p-1f), x);
   r = vec_fnma(*n, vec_set(-0x1.05c610p-29f), r);
-  vec p = vec_set(0x1.6a2422p-10f);
-  p = vec_fma(p, r, vec_set(0x1.1239e2p-7f));
-  p = vec_fma(p, r, vec_set(0x1.5558f2p-5f));
-  p = vec_fma(p, r, vec_set(0x1.555492p-3f));
-  p = vec_fma(p, r, vec_set(0x1.fffffcp-2f));
-  p = vec_fma(p, r, vec_set(1));
-  return vec_fma(p, r, vec_set(1));
+  vec p = vec_set(unit * 0x1.6a2422p-10f);
+  p = vec_fma(p, r, vec_set(unit * 0x1.1239e2p-7f));
+  p = vec_fma(p, r, vec_set(unit * 0x1.5558f2p-5f));
+  p = vec_fma(p, r, vec_set(unit * 0x1.555492p-3f));
+  p = vec_fma(p, r, vec_set(unit * 0x1.fffffcp-2f));
+  p = vec_fma(p, r, vec_set(unit));
+  return vec_fma(p, r, vec_set(unit));
 }
 
 static const float exp_limit = -87; /* nothing from there to 0 has a denormal exp */
 
-static inline vec exp_normal(vec x) {
+static ALWAYS_INLINE vec exp_normal(vec x, const float unit) {
   vec n, power;
-  const vec p = exp_parts(x, &n, &power);
+  const vec p = exp_parts(x, unit, &n, &power);
   return vec_times_power(p, n, power);
 }
 
@@ -53,7 +54,7 @@ static inline vec exp_any(vec x) {
   const vec smallest = vec_set(0x1p-94f); /* 2^32 times the smallest normal number */
   vec n, power;
   const vec p =
-      exp_parts(vec_max(vec_set(-104), x), &n, &power); /* whose exp is 0; in this order NaN stays */
+      exp_parts(vec_max(vec_set(-104), x), 1, &n, &power); /* whose exp is 0; in this order NaN stays */
   const vec e = vec_mul(p, vec_power(vec_add(power, vec_set(32)))); /* 2^32 exp(x) */
   const vec denormal = vec_from_bits(vec_mul(vec_min(smallest, e), vec_set(0x1p117f)));
   return vec_where_small(e, smallest, denormal, vec_mul(vec_max(smallest, e), vec_set(0x1p-32f)));
@@ -62,33 +63,34 @@ static inline vec exp_any(vec x) {
 /* exp(x - shift), which goes to out; returns it. */
 static inline vec exp_step(const float *x, vec shifts, float *out) {
   const vec shifted = vec_sub(vec_load(x), shifts);
-  const vec e = vec_all_from(shifted, vec_set(exp_limit)) ? exp_normal(shifted) : exp_any(shifted);
+  const vec e = vec_all_from(shifted, vec_set(exp_limit)) ? exp_normal(shifted, 1) : exp_any(shifted);
   vec_store(out, e);
   return e;
 }
 
-/* exp of two vectors, each of which waits for itself. What is masked, -infinity, takes no longer than what is normal. */
-static inline void exp_two(vec *a, vec *b) {
+/* unit exp of two vectors, each of which waits for itself. What is masked, -infinity, takes no longer than what is
+ * normal. */
+static ALWAYS_INLINE void exp_two(vec *a, vec *b, const float unit) {
   const vec masked = vec_set(-INFINITY), limit = vec_set(exp_limit), zero = vec_set(0);
   if (vec_all_from(vec_min(*a, *b), limit)) {
-    *a = exp_normal(*a);
-    *b = exp_normal(*b);
+    *a = exp_normal(*a, unit);
+    *b = exp_normal(*b, unit);
     return;
   }
   const vec seen_a = vec_where_equal(*a, masked, zero, *a), seen_b = vec_where_equal(*b, masked, zero, *b);
   if (vec_all_from(vec_min(seen_a, seen_b), limit)) {
-    *a = vec_where_equal(*a, masked, zero, exp_normal(seen_a));
-    *b = vec_where_equal(*b, masked, zero, exp_normal(seen_b));
+    *a = vec_where_equal(*a, masked, zero, exp_normal(seen_a, unit));
+    *b = vec_where_equal(*b, masked, zero, exp_normal(seen_b, unit));
   } else {
-    *a = exp_any(*a);
-    *b = exp_any(*b);
+    *a = vec_mul(exp_any(*a), vec_set(unit));
+    *b = vec_mul(exp_any(*b), vec_set(unit));
   }
 }
 
 /* The same for two vectors. Returns sum and theirs. */
 static inline vec exp_two_steps(const float *x, vec shifts, float *out, vec sum) {
   vec e = vec_sub(vec_load(x), shifts), f = vec_sub(vec_load(x + VEC_WIDTH), shifts);
-  exp_two(&e, &f);
+  exp_two(&e, &f, 1);
   vec_store(out, e);
   vec_store(out + VEC_WIDTH, f);
   return vec_add(vec_add(sum, e), f);
@@ -158,7 +160,7 @@ static inline vec tanh_vec(vec y) {
   p = vec_fma(p, z, vec_set(0x1.1103f2p-3f));
   p = vec_fma(p, z, vec_set(-0x1.555524p-2f));
   vec small = vec_fma(vec_mul(p, z), y, y);
-  vec one = vec_set(1), t = exp_normal(vec_max(vec_set(exp_limit), vec_mul(vec_set(-2), vec_abs(y))));
+  vec one = vec_set(1), t = exp_normal(vec_max(vec_set(exp_limit), vec_mul(vec_set(-2), vec_abs(y))), 1);
   vec large = vec_with_sign(vec_div(vec_sub(one, t), vec_add(one, t)), y);
   return vec_where_small(y, vec_set(0.65f), small, large);
 }

@@ -55,9 +55,29 @@ static inline vec vec_top(vec a) {
 
 /* Pairs of the first 16 bits of each number: low below high. */
 static inline vec vec_pair(vec low, vec high) {
-  const __m512i below = _mm512_srli_epi32(_mm512_castps_si512(low), 16);
-  return _mm512_castsi512_ps(
-      _mm512_ternarylogic_epi32(below, _mm512_castps_si512(high), _mm512_set1_epi32(-0x10000), 0xf8));
+  const __m512i halves = _mm512_set4_epi32(0x0f0e0f0e, 0x0b0a0b0a, 0x07060706, 0x03020302);
+  return _mm512_castsi512_ps(_mm512_mask_shuffle_epi8(_mm512_castps_si512(high), 0x3333333333333333,
+                                                      _mm512_castps_si512(low), halves));
+}
+
+/* Four numbers each of rows 0, 4, 8 and 12 from x on. */
+static inline vec vec_every_fourth(const float *x, int64_t stride) {
+  vec a = _mm512_castps128_ps512(_mm_loadu_ps(x));
+  a = _mm512_mask_broadcast_f32x4(a, 0x00f0, _mm_loadu_ps(x + 4 * stride));
+  a = _mm512_mask_broadcast_f32x4(a, 0x0f00, _mm_loadu_ps(x + 8 * stride));
+  return _mm512_mask_broadcast_f32x4(a, 0xf000, _mm_loadu_ps(x + 12 * stride));
+}
+
+/* Four columns of 16 rows. */
+static inline void vec_columns(const float *x, int64_t stride, vec columns[4]) {
+  const vec a = vec_every_fourth(x, stride), b = vec_every_fourth(x + stride, stride);
+  const vec c = vec_every_fourth(x + 2 * stride, stride), d = vec_every_fourth(x + 3 * stride, stride);
+  const vec low_ab = _mm512_unpacklo_ps(a, b), high_ab = _mm512_unpackhi_ps(a, b);
+  const vec low_cd = _mm512_unpacklo_ps(c, d), high_cd = _mm512_unpackhi_ps(c, d);
+  columns[0] = _mm512_shuffle_ps(low_ab, low_cd, 0x44);
+  columns[1] = _mm512_shuffle_ps(low_ab, low_cd, 0xee);
+  columns[2] = _mm512_shuffle_ps(high_ab, high_cd, 0x44);
+  columns[3] = _mm512_shuffle_ps(high_ab, high_cd, 0xee);
 }
 
 /* The larger of 16-bit halves without signs; 1 if all of a are at most limit. */
