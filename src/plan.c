@@ -13,7 +13,7 @@ enum {
       512, /* the same where they are multiplied where they stand: streams begin anew with each tile */
   DIRECT_FLOATS = 1 << 17,
   THIRDS_FLOATS = 1 << 14, /* the same for keys in thirds */
-  THIRDS_ROWS = 128,       /* so many rows of a head group pay the cutting of keys and values into thirds */
+  THIRDS_ROWS = 64,        /* so many rows of a head group pay the cutting into thirds, more if padded */
   THIRDS_DIM = 24,         /* the least width that does: 32 are multiplied */
   THIRDS_WIDEST = 512,     /* wider ones would take more than a MiB of scratch */
   TILE_FLOATS = 1 << 15,   /* a transposed tile of keys, at most: as much again for the values */
@@ -70,11 +70,11 @@ static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, c
 }
 
 static void choose_path(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  plan->direct =
-      problem->group * problem->len_q <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
-  plan->thirds = engine->thirds && problem->score_function == ATTN_SCORE_DOT &&
-                 problem->group * problem->len_q >= THIRDS_ROWS && problem->dim >= THIRDS_DIM &&
-                 attn__max(problem->dim, problem->dim_v) <= THIRDS_WIDEST;
+  const int64_t rows = problem->group * problem->len_q, dim = problem->dim;
+  const int64_t padded = attn__round_up(dim, ATTN__THIRDS_INNER);
+  plan->direct = rows <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
+  plan->thirds = engine->thirds && problem->score_function == ATTN_SCORE_DOT && dim >= THIRDS_DIM &&
+                 attn__max(dim, problem->dim_v) <= THIRDS_WIDEST && rows >= THIRDS_ROWS * padded / dim;
 }
 
 /* Dense rows of one head, none of them past the end of a sequence, are a left operand as they stand. */

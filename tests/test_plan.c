@@ -312,6 +312,43 @@ static void test_what_stays_in_place(void **state) {
   assert_false(attn__plan_make(&few, &engines[3], 1).queries_in_place);
 }
 
+/* Thirds are for many rows, more where widths are padded, of dot scores. */
+static void test_thirds_pay(void **state) {
+  (void)state;
+  static const attn__thirds thirds;
+  const attn__engine engine = {.panel = 32, .slab = 8, .few = 8, .thirds = &thirds};
+  const attn__problem least = {.batch = 1,
+                               .heads_q = 1,
+                               .heads_kv = 1,
+                               .group = 1,
+                               .len_q = 64,
+                               .len_k = 50,
+                               .dim = 64,
+                               .dim_v = 64};
+  attn__problem pays[] = {least, least, least, least},
+                others[] = {least, least, least, least, least, least};
+  pays[0].heads_q = pays[0].group = 8;
+  pays[0].len_q = 8;
+  pays[1].dim = 40; /* of 64 that are multiplied */
+  pays[1].len_q = 102;
+  pays[2].dim = 24;
+  pays[2].len_q = 85;
+  pays[3].dim_v = 512;
+  others[0].len_q = 63;
+  others[1].dim = 40;
+  others[1].len_q = 101;
+  others[2].dim = 23;
+  others[2].len_q = 1000;
+  others[3].dim_v = 513;
+  others[4].dim = 513;
+  others[5].score_function = ATTN_SCORE_GENERAL;
+  assert_true(attn__plan_make(&least, &engine, 1).thirds);
+  assert_false(attn__plan_make(&least, &engines[3], 1).thirds);
+  for (size_t n = 0; n < COUNT_OF(pays); n++) assert_true(attn__plan_make(&pays[n], &engine, 1).thirds);
+  for (size_t n = 0; n < COUNT_OF(others); n++)
+    assert_false(attn__plan_make(&others[n], &engine, 1).thirds);
+}
+
 /* Of few queries what comes next is asked for only where the engine says so; of many always, if it is much. */
 static void test_asking_ahead(void **state) {
   (void)state;
@@ -372,6 +409,7 @@ int main(void) {
       cmocka_unit_test(test_rows_beside_windows),
       cmocka_unit_test(test_parts_of_tiles),
       cmocka_unit_test(test_what_stays_in_place),
+      cmocka_unit_test(test_thirds_pay),
       cmocka_unit_test(test_asking_ahead),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
