@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "tables.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "attn/attn.h"
@@ -25,6 +26,8 @@ int tables_here(const attn__kernels *tables[MOST_TABLES]) {
   for (int32_t isa = ATTN_ISA_AVX2; isa <= best; isa++)
     if (attn__kernels_for(isa) != tables[count - 1]) tables[count++] = attn__kernels_for(isa);
 #ifdef ATTN_TEST_EMULATED
+  if (best >= ATTN_ISA_AMX && getenv("ATTN_TEST_UNEMULATED"))
+    return count; /* what is emulated is here, and faster */
   if (attn__cpu_isa() >= ATTN_ISA_AVX2) {
     tables[count++] = &attn__kernels_avx512_emulated;
     tables[count++] = &attn__kernels_amx_emulated;

@@ -1,6 +1,8 @@
-/* test_flavor.c - that the loader gave this process the BLAS flavour that the test run is meant for.
+/* test_flavor.c - that the loader gave this process the BLAS flavour that the test run is meant for, and that a context says
+ * so where BLAS runs kernels for an older CPU.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <stdlib.h>
+#include <string.h>
 
 #include "support.h"
 
@@ -14,7 +16,25 @@ static void test_flavor(void **state) {
   attn_destroy(context);
 }
 
+static void test_kernels_for_an_older_cpu(void **state) {
+  (void)state;
+  const char *core = getenv("OPENBLAS_CORETYPE");
+  const attn_options options = {.size = sizeof options, .engine = ATTN_ENGINE_BLAS};
+  attn_context *context = context_with_threads(2), *with_blas;
+  attn_info info = {.size = sizeof info};
+  assert_int_equal(attn_describe(context, &info), ATTN_OK);
+  if (core && strcmp(core, "Prescott") == 0 && strcmp(info.isa, "reference") != 0) {
+    assert_int_equal(attn_create(&with_blas, &options), ATTN_OK);
+    assert_int_equal(attn_describe(with_blas, &info), ATTN_OK);
+    assert_non_null(strstr(info.warning, "Prescott kernels"));
+    assert_non_null(strstr(info.warning, "OPENBLAS_CORETYPE="));
+    attn_destroy(with_blas);
+  }
+  attn_destroy(context);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_flavor)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_flavor),
+                                     cmocka_unit_test(test_kernels_for_an_older_cpu)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

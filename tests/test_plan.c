@@ -250,6 +250,7 @@ static void test_parts_of_tiles(void **state) {
   assert_int_equal(edge_rows(plain, &engines[1]), 12);
   assert_int_equal(edge_rows(plain, &(attn__engine){.panel = 16, .slab = 7}), 14);
   assert_int_equal(edge_rows(plain, blas), ATTN__PLAN_TILE_ROWS);
+  assert_int_equal(edge_rows((attn__problem){.group = 1, .len_q = 36}, own), 12);
   attn__problem whole[] = {plain, plain, plain, plain, plain, plain};
   whole[0].len_q = 35;
   whole[1].group = 2;
@@ -377,6 +378,10 @@ static void test_small_problems_take_one_thread(void **state) {
   assert_int_equal(attn__plan_make(&problem, &engines[2], 8).strands, 1);
   problem.len_q = problem.len_k = 1024;
   assert_int_equal(attn__plan_make(&problem, &engines[2], 8).strands, 8);
+  problem.len_q = problem.len_k = 19; /* times 256 operations of 12 heads: 1.06 x 2^20 */
+  assert_int_equal(attn__plan_make(&problem, &engines[2], 8).strands, 1);
+  problem.len_q = problem.len_k = 27; /* 2.1 x 2^20 */
+  assert_int_equal(attn__plan_make(&problem, &engines[2], 8).strands, 2);
 }
 
 /* What the header promises: a bounded scratch for any length. Large heads have small tiles. */

@@ -116,6 +116,26 @@ static void test_growth(void **state) {
   attn_destroy(context);
 }
 
+/* Beside windows this wide, tiles have parts, some of which see nothing of the first keys that a tile meets. */
+static void test_parts_of_tiles(void **state) {
+  (void)state;
+  allocator self;
+  const attn_options options = allocator_options(&self, 1);
+  attn_context *context = allocator_context(&options);
+  const case_spec shape = {.batch = 1, .heads_q = 1, .len_q = 1344, .len_k = 1344, .dim = 4};
+  for (int64_t left = 1000; left < 1064; left += 9) {
+    random_source source = random_seeded(support_seed());
+    attention_case c;
+    case_open(&c, &shape, &source);
+    c.local = c.args.has_window = 1;
+    c.args.window_left = left;
+    case_run(&c, context);
+    case_check_promise(&c); /* scratch starts as NaN */
+    case_close(&c);
+  }
+  attn_destroy(context);
+}
+
 /* What a context allocates for a layer of a length. */
 static uint64_t used_by_layer(int64_t len) {
   allocator self;
@@ -181,6 +201,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_attention),
       cmocka_unit_test(test_layers),
+      cmocka_unit_test(test_parts_of_tiles),
       cmocka_unit_test(test_growth),
       cmocka_unit_test(test_growth_of_layers),
       cmocka_unit_test(test_local_without_memory),
