@@ -217,7 +217,8 @@ static int32_t plan_layer(attn_context *context, const attn_self_args *args, att
   const int64_t strands = attn__context_strands(context);
   plan->attention = attn__plan_make(attention, &context->engine, strands);
   uint64_t steps = scratch_bytes(context, attention, &plan->attention);
-  if (steps < attn__linear_scratch(strands)) steps = attn__linear_scratch(strands);
+  const uint64_t linear = attn__linear_scratch(&context->engine, strands);
+  if (steps < linear) steps = linear;
   return attn__self_lay_out(self, steps, &plan->scratch) ||
          attn__check_fail(
              &check,

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * A task is a block of rows times a block of columns of y. It goes over the inner size in panels: the
- * panel of W is transposed once and serves all rows of the block.
+ * panel of W is transposed, or cut into thirds, once and serves all rows of the block.
  */
 #include "linear.h"
 
@@ -11,25 +11,47 @@
 
 #include "base.h"
 
-enum { BLOCK_ROWS = 256, BLOCK_COLS = 64, PANEL = 128 };
+enum {
+  BLOCK_ROWS = 256,
+  BLOCK_COLS = 64,
+  PANEL = 128,
+  THIRDS_COLS = 256,   /* of a block in thirds, at most: x is cut once for all of them */
+  THIRDS_ROWS = 64,    /* so many rows pay the cutting of W ... */
+  THIRDS_IN = 24,      /* ... and such an inner size its padding to 32 */
+  TASKS_PER_STRAND = 4 /* at least, if blocks of BLOCK_COLS make so many */
+};
 
-/* What a strand works with. */
-typedef struct linear_scratch {
+/* Of weights before they are cut: so that products are not denormal, which the unit takes for 0, unless y nearly is. */
+#define WEIGHT_FACTOR 0x1p40f
+
+/* What a strand works with: this ... */
+typedef struct linear_floats {
   float weight[PANEL * BLOCK_COLS]; /* packed: inner x cols, whole panels of up to BLOCK_COLS */
   float x[BLOCK_ROWS * PANEL];      /* where rows of x cannot be used in place */
-} linear_scratch;
+} linear_floats;
+
+/* ... or this. */
+typedef struct linear_thirds {
+  uint16_t weight[THIRDS_COLS * PANEL * 3], x[BLOCK_ROWS * PANEL * 3];
+  float sums[THIRDS_COLS];
+} linear_thirds;
 
 typedef struct linear_job {
   const attn__linear *layer;
   const attn__kernels *kernels;
   const attn__engine *engine;
-  linear_scratch *scratch;
-  int64_t row_blocks, col_blocks, tasks;
+  int32_t in_thirds;
+  char *scratch;
+  int64_t row_blocks, col_blocks, block_cols, tasks;
   atomic_int_least64_t next_task;
 } linear_job;
 
-uint64_t attn__linear_scratch(int64_t strands) {
-  return (uint64_t)strands * sizeof(linear_scratch);
+static uint64_t strand_bytes(const attn__engine *engine) {
+  return engine->thirds ? sizeof(linear_thirds) : sizeof(linear_floats);
+}
+
+uint64_t attn__linear_scratch(const attn__engine *engine, int64_t strands) {
+  return (uint64_t)strands * strand_bytes(engine);
 }
 
 /* A block of y: where it is and how large. */
@@ -62,9 +84,8 @@ static void begin_block(const linear_job *job, const linear_block *block) {
   }
 }
 
-static void run_block(const linear_job *job, const linear_block *block, linear_scratch *scratch) {
+static void multiply_floats(const linear_job *job, const linear_block *block, linear_floats *scratch) {
   const attn__linear *layer = job->layer;
-  begin_block(job, block);
   for (int64_t inner = 0; inner < layer->dim_in; inner += PANEL) {
     const int64_t count = attn__min(PANEL, layer->dim_in - inner);
     const attn__rows weight = {layer->weight + block->col * layer->dim_in + inner, layer->dim_in,
@@ -82,33 +103,108 @@ static void run_block(const linear_job *job, const linear_block *block, linear_s
   }
 }
 
-static void run_task(const linear_job *job, int64_t task, linear_scratch *scratch) {
+/* Numbers [first, first + cols) of a row of y, of a block's row, by products of floats; sums is room for them. */
+static void make_anew(const linear_job *job, const linear_block *block, int64_t row, int64_t first,
+                      int64_t cols, float *sums) {
   const attn__linear *layer = job->layer;
-  const int64_t col = task % job->col_blocks * BLOCK_COLS;
+  const int64_t col = block->col + first;
+  float *y = attn__output_row(&layer->y, block->b, 0, block->row + row) + col;
+  const attn__product product = {.rows = 1,
+                                 .cols = cols,
+                                 .inner = layer->dim_in,
+                                 .a = attn__input_row(&layer->x, block->b, 0, block->row + row),
+                                 .stride_a = layer->dim_in,
+                                 .b = {layer->weight + col * layer->dim_in, layer->dim_in, 0},
+                                 .c = sums,
+                                 .stride_c = cols};
+  job->kernels->multiply_transposed(&product);
+  for (int64_t n = 0; n < cols; n++) y[n] = layer->bias ? layer->bias[col + n] + sums[n] : sums[n];
+}
+
+/* Rows and columns of y with numbers of x and W that thirds cannot hold are made anew. */
+static void mend(const linear_job *job, const linear_block *block, float *sums) {
+  const attn__linear *layer = job->layer;
+  for (int64_t row = 0; row < block->rows; row++)
+    if (!attn__product_held(layer->dim_in, attn__input_row(&layer->x, block->b, 0, block->row + row), 1))
+      make_anew(job, block, row, 0, block->cols, sums);
+  for (int64_t col = 0; col < block->cols; col++) {
+    const float *weight = layer->weight + (block->col + col) * layer->dim_in;
+    if (attn__product_held(layer->dim_in, weight, WEIGHT_FACTOR)) continue;
+    for (int64_t row = 0; row < block->rows; row++) make_anew(job, block, row, col, 1, sums);
+  }
+}
+
+static void multiply_thirds(const linear_job *job, const linear_block *block, linear_thirds *scratch) {
+  const attn__linear *layer = job->layer;
+  const attn__thirds *thirds = job->engine->thirds;
+  int32_t held = 1;
+  for (int64_t inner = 0; inner < layer->dim_in; inner += PANEL) {
+    const int64_t count = attn__min(PANEL, layer->dim_in - inner), strip = attn__product_strip(count);
+    const attn__rows weight = {layer->weight + block->col * layer->dim_in + inner, layer->dim_in,
+                               block->cols, count};
+    const attn__rows x = {attn__input_row(&layer->x, block->b, 0, block->row) + inner, layer->x.strides.row,
+                          block->rows, count};
+    held &= thirds->right_transposed(&weight, WEIGHT_FACTOR, scratch->weight);
+    held &= thirds->left(&x, 0, scratch->x);
+    const attn__thirds_product product = {.rows = block->rows,
+                                          .cols = block->cols,
+                                          .steps = attn__divide_up(count, ATTN__THIRDS_INNER),
+                                          .left = {scratch->x, strip},
+                                          .right = {scratch->weight, strip},
+                                          .c = attn__output_row(&layer->y, block->b, 0, block->row) +
+                                               block->col,
+                                          .stride_c = layer->y.strides.row,
+                                          .accumulate = 1,
+                                          .factor = 1 / WEIGHT_FACTOR};
+    thirds->multiply(&product);
+  }
+  if (!held) mend(job, block, scratch->sums);
+}
+
+static void run_task(const linear_job *job, int64_t task, void *scratch) {
+  const attn__linear *layer = job->layer;
+  const int64_t col = task % job->col_blocks * job->block_cols;
   const int64_t row = task / job->col_blocks % job->row_blocks * BLOCK_ROWS;
   const int64_t b = task / job->col_blocks / job->row_blocks;
   const int64_t end = layer->lengths ? layer->lengths[b] : layer->rows;
   const linear_block block = {b, row, attn__min(BLOCK_ROWS, end - row), col,
-                              attn__min(BLOCK_COLS, layer->dim_out - col)};
-  if (block.rows > 0) run_block(job, &block, scratch);
+                              attn__min(job->block_cols, layer->dim_out - col)};
+  if (block.rows <= 0) return;
+  begin_block(job, &block);
+  if (job->in_thirds)
+    multiply_thirds(job, &block, scratch);
+  else
+    multiply_floats(job, &block, scratch);
 }
 
 static void run_strand(void *argument, int64_t index) {
   linear_job *job = argument;
+  void *scratch = job->scratch + (uint64_t)index * strand_bytes(job->engine);
   job->engine->enter();
+  if (job->in_thirds) job->engine->thirds->begin();
   for (;;) {
     int64_t task = atomic_fetch_add_explicit(&job->next_task, 1, memory_order_relaxed);
     if (task >= job->tasks) break;
-    run_task(job, task, &job->scratch[index]);
+    run_task(job, task, scratch);
   }
+  if (job->in_thirds) job->engine->thirds->end();
   job->engine->leave();
+}
+
+/* How many tasks blocks of so many columns make. */
+static int64_t tasks_of(linear_job *job, int64_t block_cols) {
+  job->block_cols = block_cols;
+  job->col_blocks = attn__divide_up(job->layer->dim_out, block_cols);
+  return job->tasks = job->layer->batch * job->row_blocks * job->col_blocks;
 }
 
 void attn__linear_run(attn_context *context, const attn__linear *layer, void *scratch) {
   linear_job job = {
       .layer = layer, .kernels = context->kernels, .engine = &context->engine, .scratch = scratch};
+  const int64_t strands = attn__context_strands(context);
+  job.in_thirds = job.engine->thirds && layer->rows >= THIRDS_ROWS && layer->dim_in >= THIRDS_IN;
   job.row_blocks = attn__divide_up(layer->rows, BLOCK_ROWS);
-  job.col_blocks = attn__divide_up(layer->dim_out, BLOCK_COLS);
-  job.tasks = layer->batch * job.row_blocks * job.col_blocks;
-  attn__context_run(context, attn__min(attn__context_strands(context), job.tasks), run_strand, &job);
+  int64_t cols = job.in_thirds ? THIRDS_COLS : BLOCK_COLS;
+  while (tasks_of(&job, cols) < strands * TASKS_PER_STRAND && cols > BLOCK_COLS) cols /= 2;
+  attn__context_run(context, attn__min(strands, job.tasks), run_strand, &job);
 }

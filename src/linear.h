@@ -16,7 +16,7 @@ typedef struct attn__linear {
 } attn__linear;
 
 /* The scratch that a layer of any size needs, in bytes. */
-uint64_t attn__linear_scratch(int64_t strands);
+uint64_t attn__linear_scratch(const attn__engine *engine, int64_t strands);
 
 void attn__linear_run(attn_context *context, const attn__linear *layer, void *scratch);
 

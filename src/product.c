@@ -55,6 +55,16 @@ attn__matrix attn__product_past(const attn__engine *engine, attn__matrix matrix,
   return matrix;
 }
 
+int32_t attn__product_held(int64_t count, const float *x, float factor) {
+  for (int64_t n = 0; n < count; n++) {
+    const float scaled = factor * x[n];
+    uint32_t bits;
+    memcpy(&bits, &scaled, sizeof bits);
+    if (((bits + 0x8000) >> 16 & 0x7fff) > ATTN__THIRDS_LIMIT) return 0;
+  }
+  return 1;
+}
+
 static void need_no_seat(void) {}
 
 attn__engine attn__product_builtin(const attn__kernels *kernels) {

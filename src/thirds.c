@@ -60,17 +60,6 @@ static void take_values(const attn__strand *s, attn__key_step *step) {
   if (!s->job->engine->thirds->right(&values, lead, s->thirds.values)) take_values_apart(s, &where, step);
 }
 
-/* 1 if a query or, times factor, a key can be: its numbers as the kernels see them, by the nearest bfloat16. */
-static int32_t holds(int64_t count, const float *x, float factor) {
-  for (int64_t n = 0; n < count; n++) {
-    const float scaled = factor * x[n];
-    uint32_t bits;
-    memcpy(&bits, &scaled, sizeof bits);
-    if (((bits + 0x8000) >> 16 & 0x7fff) > ATTN__THIRDS_LIMIT) return 0;
-  }
-  return 1;
-}
-
 /* The scores of one query and some keys. */
 static void mend(const attn__strand *s, const attn__rows *keys, float *scores) {
   const attn__product product = {.rows = 1,
@@ -91,14 +80,14 @@ static void mend_scores(const attn__strand *s, const attn__tile *tile, const att
   const attn__rows keys = attn__kv_key_rows(problem, &where);
   int32_t held[ATTN__THIRDS_KEYS];
   for (int64_t j = 0; j < keys.count; j++)
-    held[j] = holds(problem->dim, keys.data + j * keys.stride, problem->scale);
+    held[j] = attn__product_held(problem->dim, keys.data + j * keys.stride, problem->scale);
   for (int64_t r = 0; r < tile->rows; r++) {
     if (attn__tile_padding(tile, r)) continue;
     const float *query = attn__input_row(&problem->query, tile->sequence.batch_q, attn__tile_head(tile, r),
                                          tile->sequence.first_q + attn__tile_query(tile, r));
     float *row = scores->scores + r * scores->stride;
     s->job->kernels->scale(problem->dim, query, problem->scale, s->thirds.query);
-    if (!holds(problem->dim, query, 1)) {
+    if (!attn__product_held(problem->dim, query, 1)) {
       mend(s, &keys, row);
       continue;
     }
@@ -125,6 +114,7 @@ void attn__thirds_scores(const attn__strand *s, const attn__tile *tile, attn__ke
                                         .right = {keys->data + strips * keys->strip, keys->strip},
                                         .c = scores->scores,
                                         .stride_c = scores->stride,
+                                        .factor = 1,
                                         .ahead = s->ahead};
   job->engine->thirds->multiply(&product);
   if (!tile->held || !step->thirds.held) mend_scores(s, tile, scores);
@@ -182,7 +172,7 @@ void attn__thirds_outputs(const attn__strand *s, const attn__tile *tile, const a
       .c = tile->state.outputs,
       .stride_c = dim_v,
       .accumulate = tile->started,
-      .weighed = 1,
+      .factor = 1 / ATTN__THIRDS_WEIGHT,
       .ahead = s->ahead};
   thirds->multiply(&product);
   if (step->thirds.apart.data) add_apart(s, tile, scores, step);

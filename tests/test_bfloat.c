@@ -255,7 +255,8 @@ static whole whole_make(const attn__kernels *kernels, const int64_t size[4], ran
                                         .left = {w.left.data, w.left.strip},
                                         .right = {w.right.data, w.right.strip},
                                         .c = w.c,
-                                        .stride_c = w.cols};
+                                        .stride_c = w.cols,
+                                        .factor = 1};
   kernels->thirds->multiply(&product);
   return w;
 }
@@ -325,7 +326,8 @@ static void check_part(const whole *w, const part *p, float *c_end) {
       .right = {w->right.data + p->col_strip * w->right.strip, w->right.strip},
       .c = c,
       .stride_c = p->stride,
-      .accumulate = p->accumulate};
+      .accumulate = p->accumulate,
+      .factor = 1};
   int64_t wrong = 0;
   for (int64_t n = 0; n < count; n++)
     c[n] = p->accumulate && n % p->stride < p->cols ? (float)n / 8 : canary();
@@ -378,6 +380,7 @@ static void check_asking(const attn__kernels *kernels) {
                                         .right = {w.right.data, w.right.strip},
                                         .c = c,
                                         .stride_c = w.cols,
+                                        .factor = 1,
                                         .ahead = &ahead};
   for (int n = 0; n < 3; n++) kernels->thirds->multiply(&product);
   assert_int_equal(ahead.piece, 2);

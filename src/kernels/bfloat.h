@@ -281,14 +281,14 @@ static void thirds_put_part(const attn__thirds_product *p, int64_t row, int64_t 
   const int64_t first_row = row * 16, first_col = col * 16;
   const int64_t rows = p->rows - first_row < 16 ? p->rows - first_row : 16;
   float *c = p->c + first_row * p->stride_c + first_col;
-  const vec factor = vec_set(p->weighed ? 1 / ATTN__THIRDS_WEIGHT : 1);
+  const vec factors = vec_set(p->factor);
   for (int64_t r = 0; r < rows; r++, c += p->stride_c, sums += 16)
-    multiply_put_part(c, p->cols - first_col, p->accumulate, vec_mul(vec_load(sums), factor));
+    multiply_put_part(c, p->cols - first_col, p->accumulate, vec_mul(vec_load(sums), factors));
 }
 
 /* 1 if a tile of sums, at strips row and col, is c as it stands. */
 static inline int32_t thirds_fits(const attn__thirds_product *p, int64_t row, int64_t col) {
-  return !p->accumulate && !p->weighed && row * 16 + 16 <= p->rows && col * 16 + 16 <= p->cols;
+  return !p->accumulate && p->factor == 1 && row * 16 + 16 <= p->rows && col * 16 + 16 <= p->cols;
 }
 
 /* A tile of sums, at strips row and col, goes to c. */

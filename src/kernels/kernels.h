@@ -72,14 +72,14 @@ typedef struct attn__thirds_strips {
   int64_t strip;
 } attn__thirds_strips;
 
-/* c = a b, or c += a b, of operands in thirds, over so many steps of 32 numbers of the inner length. */
+/* c = factor a b, or c += factor a b, of operands in thirds, over so many steps of 32 numbers of the inner length. */
 typedef struct attn__thirds_product {
   int64_t rows, cols, steps;
   attn__thirds_strips left, right;
   float *c;
   int64_t stride_c;
   int32_t accumulate; /* as in attn__product */
-  int32_t weighed;    /* 1: left is weights, multiplied by ATTN__THIRDS_WEIGHT; of c that is taken back */
+  float factor;       /* a power of two: what an operand was multiplied by before it was cut, taken back */
   attn__ahead *ahead;
 } attn__thirds_product;
 

@@ -30,6 +30,7 @@ QUICK = ["ahead", "api", "refused", "refused_verbs", "sizes", "base", "check", "
          "local"]
 SLOW = {
     r"thirds|bfloat|meet|plan": ["thirds ATTN_TEST_UNEMULATED=1", "bfloat", "weigh"],
+    r"linear|product|bfloat": ["linear ATTN_TEST_UNEMULATED=1"],
     r"tiled|meet|plan|finish|tile|kv|score|problem": ["tiled", "decode"],
     r"self|linear|resolve|norm|base|check|problem": ["self"],
     r"context|api|workers|plan": ["context"],
