@@ -180,7 +180,7 @@ int32_t attn__check_pointers(const attn__check *check, const void *structure, co
     memcpy(&address, (const char *)structure + pointers[n].offset, sizeof address);
     if (address & (pointers[n].alignment - 1))
       return attn__check_fail(
-          check, "%s: expected a pointer to a multiple of %zu bytes, got one to %zu more", pointers[n].name,
+          check, "%s: expected an address that is a multiple of %zu, got one %zu past it", pointers[n].name,
           pointers[n].alignment, (size_t)(address & (pointers[n].alignment - 1)));
   }
   return 1;

@@ -88,9 +88,10 @@ static int32_t check_window(const attn__check *check, const attn_args *args) {
 
 static int32_t check_centers(const attn__check *check, const attn_args *args) {
   const int32_t predicted = args->predict_matrix || args->predict_vector;
-  if (!attn__check_range(check, "predict_dim", args->predict_dim, predicted ? 1 : 0,
-                         predicted ? LARGEST_DIM : 0))
-    return 0;
+  if (!predicted && args->predict_dim != 0)
+    return attn__check_fail(check, "predict_dim: expected 0 where predict_matrix is NULL, got %" PRId64,
+                            args->predict_dim);
+  if (predicted && !attn__check_range(check, "predict_dim", args->predict_dim, 1, LARGEST_DIM)) return 0;
   if (!args->predict_matrix != !args->predict_vector)
     return attn__check_fail(check, "%s: expected a pointer to an array, got NULL",
                             args->predict_matrix ? "predict_vector" : "predict_matrix");
@@ -102,7 +103,9 @@ static int32_t check_centers(const attn__check *check, const attn_args *args) {
   if (!args->centers && !predicted)
     return args->sigma == 0
                ? 1
-               : attn__check_fail(check, "sigma: expected 0 where centers are neither given nor predicted");
+               : attn__check_fail(check,
+                                  "sigma: expected 0 where centers are neither given nor predicted, got %g",
+                                  (double)args->sigma);
   if (!args->has_window)
     return attn__check_fail(check, "has_window: expected 1 where centers are used, got 0");
   if (args->sigma == 0 && args->window_left < 1)

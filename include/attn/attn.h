@@ -266,8 +266,9 @@ typedef struct attn_args {
 
 /* attn_global - attention of every query to every visible key:
  *     output = softmax(scale * query key^T) value, with a numerically stable softmax over each row.
- * Memory beyond the arrays: less than a MiB per thread, for any length (see attn_explain), taken from
- * the context and kept for the next call; a second call of the same shape allocates nothing.
+ * Memory beyond the arrays: less than a MiB per thread, for any length and heads of up to 1,024 (see
+ * attn_explain), taken from the context and kept for the next call; a second call of the same shape
+ * allocates nothing.
  * Errors: ARGUMENT, MEMORY, BUSY. Thread safety: one call at a time per context.
  * Formula: Vaswani et al., Attention Is All You Need, 2017, eq. 1; the online softmax is that of
  * Milakov and Gimelshein, 2018. */
@@ -354,7 +355,7 @@ typedef struct attn_plan {
   int64_t tile_q;         /* query rows of a tile */
   int64_t tile_k;         /* keys of a tile */
   const char *path;       /* "tiled", or "empty" where no query can see a key by its position */
-  const char *engine;     /* "blas" */
+  const char *engine;     /* "builtin" or "blas" */
 } attn_plan;
 
 /* attn_explain - fills plan with what attn_global or attn_local would do with args; touches no data.
@@ -392,7 +393,7 @@ typedef struct attn_info {
   const char *cpu;     /* the CPU's name for itself, "" where it has none */
   const char *cpu_isa; /* the best instruction set of this CPU: "reference", "avx2", ... */
   const char *isa;     /* the one in use; not "amx" with blas, or where Linux refuses the tile registers */
-  const char *engine;  /* the product engine that auto takes: "blas" */
+  const char *engine;  /* the product engine in use: "builtin" or "blas" */
   const char *blas;    /* the BLAS library and its version, "OpenBLAS 0.3.21" */
   const char *blas_flavor; /* "serial", "pthread" or "openmp" */
   const char *blas_core;   /* the CPU type whose kernels BLAS runs, "SkylakeX" */
