@@ -75,6 +75,7 @@ static void check_windows_over_tiles(int64_t len_q, int64_t len_k) {
       c.args.window_right = sides[right];
       c.args.offset = random_between(&source, -5, len_k);
       c.args.window_prefix = random_once_in(&source, 2) ? random_between(&source, 0, 140) : 0;
+      c.args.window_dilation = random_once_in(&source, 2) ? random_between(&source, 1, 3) : 0;
       c.args.causal = random_once_in(&source, 3);
       check(&c);
       case_check_alone(&c, context);
