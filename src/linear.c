@@ -21,8 +21,8 @@ enum {
   TASKS_PER_STRAND = 4 /* at least, if blocks of BLOCK_COLS make so many */
 };
 
-/* Of weights before they are cut: so that products are not denormal, which the unit takes for 0, unless y nearly is. */
-#define WEIGHT_FACTOR 0x1p40f
+/* Of x and W before they are cut: no third and no product that counts is denormal then, which the unit takes for 0. */
+#define THIRDS_FACTOR 0x1p32f
 
 /* What a strand works with: this ... */
 typedef struct linear_floats {
@@ -30,11 +30,14 @@ typedef struct linear_floats {
   float x[BLOCK_ROWS * PANEL];      /* where rows of x cannot be used in place */
 } linear_floats;
 
-/* ... or this. */
-typedef struct linear_thirds {
-  uint16_t weight[THIRDS_COLS * PANEL * 3], x[BLOCK_ROWS * PANEL * 3];
-  float sums[THIRDS_COLS];
-} linear_thirds;
+/* ... or, where there are thirds, either. */
+typedef union linear_scratch {
+  linear_floats floats;
+  struct {
+    uint16_t weight[THIRDS_COLS * PANEL * 3], x[BLOCK_ROWS * PANEL * 3];
+    float sums[BLOCK_ROWS > THIRDS_COLS ? BLOCK_ROWS : THIRDS_COLS];
+  } thirds;
+} linear_scratch;
 
 typedef struct linear_job {
   const attn__linear *layer;
@@ -47,7 +50,7 @@ typedef struct linear_job {
 } linear_job;
 
 static uint64_t strand_bytes(const attn__engine *engine) {
-  return engine->thirds ? sizeof(linear_thirds) : sizeof(linear_floats);
+  return engine->thirds ? sizeof(linear_scratch) : sizeof(linear_floats);
 }
 
 uint64_t attn__linear_scratch(const attn__engine *engine, int64_t strands) {
@@ -103,62 +106,74 @@ static void multiply_floats(const linear_job *job, const linear_block *block, li
   }
 }
 
-/* Numbers [first, first + cols) of a row of y, of a block's row, by products of floats; sums is room for them. */
-static void make_anew(const linear_job *job, const linear_block *block, int64_t row, int64_t first,
-                      int64_t cols, float *sums) {
-  const attn__linear *layer = job->layer;
-  const int64_t col = block->col + first;
-  float *y = attn__output_row(&layer->y, block->b, 0, block->row + row) + col;
+static const float *x_row(const linear_job *job, const linear_block *block, int64_t row) {
+  return attn__input_row(&job->layer->x, block->b, 0, block->row + row);
+}
+
+static const float *weight_row(const linear_job *job, const linear_block *block, int64_t col) {
+  return job->layer->weight + (block->col + col) * job->layer->dim_in;
+}
+
+/* sums = products of one row with so many others, stride numbers apart, as floats. */
+static void multiply_row(const linear_job *job, const float *row, int64_t count, const float *others,
+                         int64_t stride, float *sums) {
   const attn__product product = {.rows = 1,
-                                 .cols = cols,
-                                 .inner = layer->dim_in,
-                                 .a = attn__input_row(&layer->x, block->b, 0, block->row + row),
-                                 .stride_a = layer->dim_in,
-                                 .b = {layer->weight + col * layer->dim_in, layer->dim_in, 0},
+                                 .cols = count,
+                                 .inner = job->layer->dim_in,
+                                 .a = row,
+                                 .stride_a = job->layer->dim_in,
+                                 .b = {others, stride, 0},
                                  .c = sums,
-                                 .stride_c = cols};
+                                 .stride_c = count};
   job->kernels->multiply_transposed(&product);
-  for (int64_t n = 0; n < cols; n++) y[n] = layer->bias ? layer->bias[col + n] + sums[n] : sums[n];
+}
+
+static void put(const linear_job *job, const linear_block *block, int64_t row, int64_t col, float sum) {
+  const attn__linear *layer = job->layer;
+  float *y = attn__output_row(&layer->y, block->b, 0, block->row + row) + block->col + col;
+  *y = layer->bias ? layer->bias[block->col + col] + sum : sum;
 }
 
 /* Rows and columns of y with numbers of x and W that thirds cannot hold are made anew. */
 static void mend(const linear_job *job, const linear_block *block, float *sums) {
-  const attn__linear *layer = job->layer;
-  for (int64_t row = 0; row < block->rows; row++)
-    if (!attn__product_held(layer->dim_in, attn__input_row(&layer->x, block->b, 0, block->row + row), 1))
-      make_anew(job, block, row, 0, block->cols, sums);
+  const int64_t dim_in = job->layer->dim_in;
+  for (int64_t row = 0; row < block->rows; row++) {
+    const float *x = x_row(job, block, row);
+    if (attn__product_held(dim_in, x, THIRDS_FACTOR)) continue;
+    multiply_row(job, x, block->cols, weight_row(job, block, 0), dim_in, sums);
+    for (int64_t col = 0; col < block->cols; col++) put(job, block, row, col, sums[col]);
+  }
   for (int64_t col = 0; col < block->cols; col++) {
-    const float *weight = layer->weight + (block->col + col) * layer->dim_in;
-    if (attn__product_held(layer->dim_in, weight, WEIGHT_FACTOR)) continue;
-    for (int64_t row = 0; row < block->rows; row++) make_anew(job, block, row, col, 1, sums);
+    const float *weight = weight_row(job, block, col);
+    if (attn__product_held(dim_in, weight, THIRDS_FACTOR)) continue;
+    multiply_row(job, weight, block->rows, x_row(job, block, 0), job->layer->x.strides.row, sums);
+    for (int64_t row = 0; row < block->rows; row++) put(job, block, row, col, sums[row]);
   }
 }
 
-static void multiply_thirds(const linear_job *job, const linear_block *block, linear_thirds *scratch) {
+static void multiply_thirds(const linear_job *job, const linear_block *block, linear_scratch *scratch) {
   const attn__linear *layer = job->layer;
   const attn__thirds *thirds = job->engine->thirds;
   int32_t held = 1;
   for (int64_t inner = 0; inner < layer->dim_in; inner += PANEL) {
     const int64_t count = attn__min(PANEL, layer->dim_in - inner), strip = attn__product_strip(count);
-    const attn__rows weight = {layer->weight + block->col * layer->dim_in + inner, layer->dim_in,
-                               block->cols, count};
-    const attn__rows x = {attn__input_row(&layer->x, block->b, 0, block->row) + inner, layer->x.strides.row,
-                          block->rows, count};
-    held &= thirds->right_transposed(&weight, WEIGHT_FACTOR, scratch->weight);
-    held &= thirds->left(&x, 0, scratch->x);
+    const attn__rows weight = {weight_row(job, block, 0) + inner, layer->dim_in, block->cols, count};
+    const attn__rows x = {x_row(job, block, 0) + inner, layer->x.strides.row, block->rows, count};
+    held &= thirds->right_transposed(&weight, THIRDS_FACTOR, scratch->thirds.weight);
+    held &= thirds->left(&x, THIRDS_FACTOR, 0, scratch->thirds.x);
     const attn__thirds_product product = {.rows = block->rows,
                                           .cols = block->cols,
                                           .steps = attn__divide_up(count, ATTN__THIRDS_INNER),
-                                          .left = {scratch->x, strip},
-                                          .right = {scratch->weight, strip},
+                                          .left = {scratch->thirds.x, strip},
+                                          .right = {scratch->thirds.weight, strip},
                                           .c = attn__output_row(&layer->y, block->b, 0, block->row) +
                                                block->col,
                                           .stride_c = layer->y.strides.row,
                                           .accumulate = 1,
-                                          .factor = 1 / WEIGHT_FACTOR};
+                                          .factor = 1 / THIRDS_FACTOR / THIRDS_FACTOR};
     thirds->multiply(&product);
   }
-  if (!held) mend(job, block, scratch->sums);
+  if (!held) mend(job, block, scratch->thirds.sums);
 }
 
 static void run_task(const linear_job *job, int64_t task, void *scratch) {
@@ -191,11 +206,11 @@ static void run_strand(void *argument, int64_t index) {
   job->engine->leave();
 }
 
-/* How many tasks blocks of so many columns make. */
-static int64_t tasks_of(linear_job *job, int64_t block_cols) {
+/* Cuts y into blocks of so many columns, each of which is a task. */
+static void cut_columns(linear_job *job, int64_t block_cols) {
   job->block_cols = block_cols;
   job->col_blocks = attn__divide_up(job->layer->dim_out, block_cols);
-  return job->tasks = job->layer->batch * job->row_blocks * job->col_blocks;
+  job->tasks = job->layer->batch * job->row_blocks * job->col_blocks;
 }
 
 void attn__linear_run(attn_context *context, const attn__linear *layer, void *scratch) {
@@ -204,7 +219,8 @@ void attn__linear_run(attn_context *context, const attn__linear *layer, void *sc
   const int64_t strands = attn__context_strands(context);
   job.in_thirds = job.engine->thirds && layer->rows >= THIRDS_ROWS && layer->dim_in >= THIRDS_IN;
   job.row_blocks = attn__divide_up(layer->rows, BLOCK_ROWS);
-  int64_t cols = job.in_thirds ? THIRDS_COLS : BLOCK_COLS;
-  while (tasks_of(&job, cols) < strands * TASKS_PER_STRAND && cols > BLOCK_COLS) cols /= 2;
+  cut_columns(&job, job.in_thirds ? THIRDS_COLS : BLOCK_COLS);
+  while (job.tasks < strands * TASKS_PER_STRAND && job.block_cols > BLOCK_COLS)
+    cut_columns(&job, job.block_cols / 2);
   attn__context_run(context, attn__min(strands, job.tasks), run_strand, &job);
 }

@@ -23,7 +23,7 @@ typedef struct attn__engine {
   int64_t
       few; /* products of up to so many rows have the two functions of their own, of the kernels; 0: none */
 
-  const attn__thirds *thirds; /* queries, keys and values are multiplied in thirds; NULL: as they are */
+  const attn__thirds *thirds; /* what pays it is multiplied in thirds; NULL: nothing is */
 
   int32_t few_ahead; /* while few rows are multiplied, what comes next is asked for too */
 

@@ -18,7 +18,7 @@ void attn__thirds_take_queries(const attn__strand *s, attn__tile *tile, uint16_t
     const attn__rows rows = {attn__input_row(&problem->query, sequence->batch_q, tile->first_head + head,
                                              sequence->first_q + tile->first_query),
                              problem->query.strides.row, queries, problem->dim};
-    tile->held &= s->job->engine->thirds->left(&rows, head * tile->queries, out);
+    tile->held &= s->job->engine->thirds->left(&rows, 1, head * tile->queries, out);
   }
 }
 

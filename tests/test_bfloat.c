@@ -79,7 +79,8 @@ static float *wanted_at(const cut *c, int64_t line, int64_t n) {
 }
 
 static cut cut_left(const attn__kernels *kernels, const int64_t size[2], random_source *source) {
-  cut c = {kernels, input_make(size[0], size[1], source), .first_row = random_between(source, 0, 40)};
+  cut c = {kernels, input_make(size[0], size[1], source), .factor = 2 * random_normal(source)};
+  c.first_row = random_between(source, 0, 40);
   c.out = operand_make(0, c.first_row + size[0], size[1]);
   c.wanted = wanted_make(&c.out, canary());
   for (int64_t r = 0; r < size[0]; r++)
@@ -90,8 +91,8 @@ static cut cut_left(const attn__kernels *kernels, const int64_t size[2], random_
 static int32_t run_left(cut *c, const char *what) {
   for (int64_t r = 0; r < c->in.rows.count; r++)
     for (int64_t k = 0; k < c->in.rows.width; k++)
-      *wanted_at(c, c->first_row + r, c->lead + k) = *input_at(&c->in, r, k);
-  const int32_t held = c->kernels->thirds->left(&c->in.rows, c->first_row, c->out.data);
+      *wanted_at(c, c->first_row + r, c->lead + k) = c->factor * *input_at(&c->in, r, k);
+  const int32_t held = c->kernels->thirds->left(&c->in.rows, c->factor, c->first_row, c->out.data);
   if (what) check_operand(&c->out, &c->wanted, what);
   return held;
 }
@@ -220,6 +221,23 @@ static void check_factor(const attn__kernels *kernels) {
   assert_int_equal(kernels->thirds->right_transposed(&rows, 1024, out), 1);
   assert_int_equal(kernels->thirds->right_transposed(&rows, 1040, out), 0);
   assert_int_equal(kernels->thirds->right_transposed(&rows, -1040, out), 0);
+  assert_int_equal(kernels->thirds->left(&rows, 1024, 0, out), 1);
+  assert_int_equal(kernels->thirds->left(&rows, 1040, 0, out), 0);
+}
+
+/* The stride of a single row is not used. */
+static void check_single_row(const attn__kernels *kernels) {
+  const float x[] = {1, 2};
+  uint16_t out[ATTN__THIRDS_STEP];
+  const attn__rows row = {x, INT64_MAX / 16, 1, 2};
+  assert_int_equal(kernels->thirds->right_transposed(&row, 1, out), 1);
+  assert_int_equal(kernels->thirds->right(&row, 0, out), 1);
+  assert_int_equal(kernels->thirds->left(&row, 1, 0, out), 1);
+}
+
+static void test_single_row(void **state) {
+  (void)state;
+  thirds_for_each_begun(check_single_row);
 }
 
 static void test_factor(void **state) {
@@ -247,7 +265,7 @@ static whole whole_make(const attn__kernels *kernels, const int64_t size[4], ran
   w.left = operand_make(0, w.rows, inner);
   w.right = operand_make(1, w.cols, inner);
   w.c = malloc((size_t)(w.rows * w.cols) * sizeof *w.c);
-  assert_int_equal(kernels->thirds->left(&w.a.rows, 0, w.left.data), 1);
+  assert_int_equal(kernels->thirds->left(&w.a.rows, 1, 0, w.left.data), 1);
   assert_int_equal(kernels->thirds->right(&w.b.rows, 0, w.right.data), 1);
   const attn__thirds_product product = {.rows = w.rows,
                                         .cols = w.cols,
@@ -416,9 +434,9 @@ static void test_emulation(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_cutting),   cmocka_unit_test(test_limits), cmocka_unit_test(test_factor),
-      cmocka_unit_test(test_errors),    cmocka_unit_test(test_parts),  cmocka_unit_test(test_asking),
-      cmocka_unit_test(test_emulation),
+      cmocka_unit_test(test_cutting),    cmocka_unit_test(test_limits),    cmocka_unit_test(test_factor),
+      cmocka_unit_test(test_single_row), cmocka_unit_test(test_errors),    cmocka_unit_test(test_parts),
+      cmocka_unit_test(test_asking),     cmocka_unit_test(test_emulation),
   };
   const int skipped = thirds_skip_missing();
   return skipped ? skipped : cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,7 +100,7 @@ static double number_of(const layer *l, int64_t b, int64_t row, int64_t col, dou
     sum += (double)x[k] * (double)weight[k];
     *bound += fabs((double)x[k] * (double)weight[k]);
   }
-  *bound = 5e-7 * *bound + 1e-44;
+  *bound = 5e-7 * *bound + 3e-45;
   return isfinite((float)sum) ? sum : NAN;
 }
 
@@ -183,14 +183,21 @@ static void test_least(void **state) {
 
 /* Numbers as small as these, and sums of them, keep their digits. */
 static void check_small(const attn__kernels *kernels) {
+  const float sizes[][2] = {{0x1p-90f, 0x1p-20f},
+                            {0x1p-112f, 1},
+                            {0x1p-125f, 0x1p19f},
+                            {0x1p-140f, 0x1p19f},
+                            {0x1p20f, 0x1p-130f}};
   random_source source = random_seeded(support_seed());
-  layer l;
-  layer_make(&l, 80, 96, 50, 96, &source);
-  l.linear.bias = NULL;
-  for (int64_t n = 0; n < l.x_floats; n++) l.x[n] *= 0x1p-90f;
-  for (int64_t n = 0; n < 96 * 50; n++) l.weight[n] *= 0x1p-20f;
-  run_and_check(&l, kernels);
-  layer_free(&l);
+  for (size_t n = 0; n < COUNT_OF(sizes); n++) {
+    layer l;
+    layer_make(&l, 80, 96, 50, 96, &source);
+    l.linear.bias = NULL;
+    for (int64_t k = 0; k < l.x_floats; k++) l.x[k] *= sizes[n][0];
+    for (int64_t k = 0; k < 96 * 50; k++) l.weight[k] *= sizes[n][1];
+    run_and_check(&l, kernels);
+    layer_free(&l);
+  }
 }
 
 static void test_small(void **state) {
@@ -198,40 +205,70 @@ static void test_small(void **state) {
   thirds_for_each(check_small);
 }
 
-enum { SPOT_ROW = 33, SPOT_IN = 130, SPOT_COL = 70 };
+/* A place in x or W. */
+typedef struct spot {
+  int in_weight;
+  int64_t b, row; /* of x; row is the column of y for W */
+  int64_t inner;
+} spot;
 
-/* A number that thirds cannot hold, in x and then in W, is multiplied as it is and changes no bit beside its row or column. */
-static void check_spots(const attn__kernels *kernels) {
-  const float spots[] = {0x1p61f, -3e37f, INFINITY, NAN, 0x1p20f};
+enum { SPOT_ROWS = 300, SPOT_IN = 140, SPOT_OUT = 300 };
+
+static float *spot_at(const layer *l, const spot *s) {
+  return s->in_weight ? l->weight + s->row * SPOT_IN + s->inner
+                      : l->x + (s->b * SPOT_ROWS + s->row) * SPOT_IN + s->inner;
+}
+
+/* 1 if number n of y is made with it. */
+static int is_touched(const layer *l, const spot *s, int64_t n) {
+  const int64_t width = l->linear.y.strides.row;
+  return s->in_weight ? n % width == s->row : n / width == s->b * SPOT_ROWS + s->row;
+}
+
+/* A number that thirds cannot hold, in x or in W, is multiplied as it is and changes no bit beside its row or column; one in a
+ * row that there is not, none at all. */
+static void check_spots(const attn__kernels *kernels, int biased) {
+  const float numbers[] = {0x1p29f, -3e37f, INFINITY, NAN};
+  const spot spots[] = {{0, 0, 33, 5},   {0, 1, 270, 130}, {0, 1, 299, 5}, {0, 0, 297, 7},
+                        {1, 0, 70, 130}, {1, 0, 290, 5},   {1, 0, 0, 139}};
   random_source source = random_seeded(support_seed());
   attn_context *context = context_over(kernels, 3);
   layer l;
-  layer_make(&l, 90, 140, 100, 140, &source);
+  layer_make(&l, SPOT_ROWS, SPOT_IN, SPOT_OUT, SPOT_IN, &source);
+  if (!biased) l.linear.bias = NULL;
   layer_run(&l, context);
   const size_t bytes = (size_t)l.y_floats * sizeof *l.y;
   float *before = malloc(bytes);
   memcpy(before, l.y, bytes);
-  const int64_t width = l.linear.y.strides.row;
-  float *const places[] = {l.x + SPOT_ROW * 140 + SPOT_IN, l.weight + SPOT_COL * 140 + SPOT_IN};
-  for (size_t place = 0; place < COUNT_OF(places); place++)
-    for (size_t n = 0; n < COUNT_OF(spots); n++) {
-      const float number = *places[place];
-      *places[place] = spots[n];
-      run_and_check(&l, kernels);
-      for (int64_t k = 0; k < l.y_floats; k++) {
-        const int touched = place == 0 ? k / width == SPOT_ROW : k % width == SPOT_COL;
-        if (!touched) assert_memory_equal(&l.y[k], &before[k], sizeof *before);
-      }
-      *places[place] = number;
-    }
+  for (size_t n = 0; n < COUNT_OF(spots) * COUNT_OF(numbers); n++) {
+    const spot *s = &spots[n / COUNT_OF(numbers)];
+    float *place = spot_at(&l, s);
+    const float number = *place;
+    *place = numbers[n % COUNT_OF(numbers)];
+    run_and_check(&l, kernels);
+    for (int64_t k = 0; k < l.y_floats; k++)
+      if (!is_touched(&l, s, k) && memcmp(&l.y[k], &before[k], sizeof *before) != 0)
+        fail_msg("%s: number %ld of y changes with what it is not made of", table->name, (long)k);
+    *place = number;
+  }
   free(before);
   layer_free(&l);
   attn_destroy(context);
 }
 
+static void check_spots_with_bias(const attn__kernels *kernels) {
+
+  check_spots(kernels, 1);
+}
+
+static void check_spots_without_bias(const attn__kernels *kernels) {
+  check_spots(kernels, 0);
+}
+
 static void test_spots(void **state) {
   (void)state;
-  thirds_for_each(check_spots);
+  thirds_for_each(check_spots_with_bias);
+  thirds_for_each(check_spots_without_bias);
 }
 
 int main(void) {

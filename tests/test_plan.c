@@ -251,6 +251,8 @@ static void test_parts_of_tiles(void **state) {
   assert_int_equal(edge_rows(plain, &(attn__engine){.panel = 16, .slab = 7}), 14);
   assert_int_equal(edge_rows(plain, blas), ATTN__PLAN_TILE_ROWS);
   assert_int_equal(edge_rows((attn__problem){.group = 1, .len_q = 36}, own), 12);
+  assert_int_equal(
+      edge_rows((attn__problem){.group = 1, .len_q = 48}, &(attn__engine){.panel = 32, .slab = 8}), 16);
   attn__problem whole[] = {plain, plain, plain, plain, plain, plain};
   whole[0].len_q = 35;
   whole[1].group = 2;

@@ -47,8 +47,9 @@ static ALWAYS_INLINE vec thirds_split(vec a, vec b, uint16_t *out) {
 }
 
 /* What the functions of attn__thirds do is said in kernels.h. */
-static int32_t thirds_left(const attn__rows *rows, int64_t first_row, uint16_t *out) {
+static int32_t thirds_left(const attn__rows *rows, float factor, int64_t first_row, uint16_t *out) {
   const int64_t steps = (rows->width + 31) / 32;
+  const vec factors = vec_set(factor);
   vec largest = vec_set(0);
   for (int64_t r = 0; r < rows->count; r++) {
     const int64_t place = first_row + r;
@@ -57,7 +58,7 @@ static int32_t thirds_left(const attn__rows *rows, int64_t first_row, uint16_t *
     for (int64_t k = 0; k < rows->width; k += 32, to += THIRDS_STEP) {
       const vec a = thirds_load(row, k, rows->width, vec_set(0));
       const vec b = thirds_load(row, k + VEC_WIDTH, rows->width, vec_set(0));
-      largest = vec_pair_max(largest, thirds_split(a, b, to));
+      largest = vec_pair_max(largest, thirds_split(vec_mul(a, factors), vec_mul(b, factors), to));
     }
   }
   return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
@@ -131,13 +132,17 @@ static int32_t thirds_right(const attn__rows *rows, int64_t lead, uint16_t *out)
 
 /* A block of 16 rows by 32 numbers: rows as they stand, or a copy with 0 where there are none. */
 static attn__rows thirds_block_at(const attn__rows *rows, int64_t row, int64_t col, float *copied) {
-  const float *from = rows->data + row * rows->stride + col;
-  const int64_t count = rows->count - row, width = rows->width - col;
-  if (count >= 16 && width >= 32) return (attn__rows){from, rows->stride, 16, 32};
-  for (int64_t r = 0; r < 16; r++, from += rows->stride)
-    for (int64_t k = 0; k < 32; k += VEC_WIDTH)
-      vec_store(copied + r * 32 + k, r < count ? thirds_load(from, k, width, vec_set(0)) : vec_set(0));
-  return (attn__rows){copied, 32, 16, 32};
+  const attn__rows copy = {copied, 32, 16, 32};
+  if (rows->count - row >= 16 && rows->width - col >= 32)
+    return (attn__rows){rows->data + row * rows->stride + col, rows->stride, 16, 32};
+  for (int64_t r = 0; r < 16; r++)
+    for (int64_t k = 0; k < 32; k += VEC_WIDTH) {
+      vec some = vec_set(0);
+      if (row + r < rows->count)
+        some = thirds_load(rows->data + (row + r) * rows->stride, col + k, rows->width, some);
+      vec_store(copied + r * 32 + k, some);
+    }
+  return copy;
 }
 
 static int32_t thirds_right_transposed(const attn__rows *rows, float factor, uint16_t *out) {
@@ -180,7 +185,7 @@ static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_
 #define LOAD_LEFT(tile, strip, third)  TILE_LOAD(tile, left + (strip)*b->left_strip + (third)*THIRDS_TILE)
 #define LOAD_RIGHT(tile, strip, third) TILE_LOAD(tile, right + (strip)*b->right_strip + (third)*THIRDS_TILE)
 
-/* In the shadow of each few products a row is asked for: many at once would keep what is multiplied waiting. */
+/* In the shadow of each group of products a row is asked for: many at once would keep what is multiplied waiting. */
 #define ASK_AHEAD                                                                                          \
   if (b->ahead) ask_far(b->ahead, 1)
 

@@ -58,7 +58,7 @@ enum {
   ATTN__THIRDS_INNER = 32,     /* numbers of the inner length of a step */
   ATTN__THIRDS_STEP = 3 * 512, /* bfloat16 of a step of a strip */
   ATTN__THIRDS_KEYS = 256,     /* keys of a tile, at most */
-  ATTN__THIRDS_LIMIT = 0x5d80  /* the largest bfloat16 of a query or key that can be held: 2^60 */
+  ATTN__THIRDS_LIMIT = 0x5d80  /* the largest bfloat16 that can be held, but for values: 2^60 */
 };
 /* Values can be held from the one to below the other, and 0. Weights are multiplied by the third, so that neither the
  * thirds of the smallest nor their products with such values are denormal, which the unit takes for 0. */
@@ -95,14 +95,16 @@ typedef struct attn__thirds_weighing {
 } attn__thirds_weighing;
 
 /* Products by a unit that multiplies bfloat16, of operands that are cut into thirds first. Those that
- * cut return 1 if every number could be held, which is so up to 2^60 (for right, from 2^-100 to 2^55, and 0). */
+ * cut return 1 if every number, times factor, could be held, which is so up to 2^60 (for right, from 2^-100 to 2^55, and 0).
+ * Of numbers below 2^-110, and of products below 2^-100, digits are lost: the unit takes denormals for 0. */
 typedef struct attn__thirds {
   /* A thread multiplies only between these two. */
   void (*begin)(void);
   void (*end)(void);
 
-  /* The rows become rows first_row, ... of a left operand. The rest of a strip is left as it is. A row with a number that cannot be held is anything. */
-  int32_t (*left)(const attn__rows *rows, int64_t first_row, uint16_t *out);
+  /* The rows, times factor, become rows first_row, ... of a left operand. The rest of a strip is left as it is. A row with a
+   * number that cannot be held is anything. */
+  int32_t (*left)(const attn__rows *rows, float factor, int64_t first_row, uint16_t *out);
 
   void (*weigh)(const attn__thirds_weighing *weighing);
 
