@@ -240,14 +240,13 @@ static void check_spots(const attn__kernels *kernels, int biased) {
   const size_t bytes = (size_t)l.y_floats * sizeof *l.y;
   float *before = malloc(bytes);
   memcpy(before, l.y, bytes);
-  for (size_t n = 0; n < COUNT_OF(spots) * COUNT_OF(numbers); n++) {
-    const spot *s = &spots[n / COUNT_OF(numbers)];
-    float *place = spot_at(&l, s);
+  for (size_t n = 0; n < COUNT_OF(spots); n++) {
+    float *place = spot_at(&l, &spots[n]);
     const float number = *place;
-    *place = numbers[n % COUNT_OF(numbers)];
+    *place = numbers[(n + (size_t)biased) % COUNT_OF(numbers)];
     run_and_check(&l, kernels);
     for (int64_t k = 0; k < l.y_floats; k++)
-      if (!is_touched(&l, s, k) && memcmp(&l.y[k], &before[k], sizeof *before) != 0)
+      if (!is_touched(&l, &spots[n], k) && memcmp(&l.y[k], &before[k], sizeof *before) != 0)
         fail_msg("%s: number %ld of y changes with what it is not made of", table->name, (long)k);
     *place = number;
   }
