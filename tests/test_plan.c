@@ -394,16 +394,20 @@ static void test_scratch_of_common_heads_is_small(void **state) {
     for (size_t q = 0; q < COUNT_OF(lengths); q++)
       for (size_t k = 0; k < COUNT_OF(lengths); k++)
         for (int64_t group = 1; group <= 64; group *= 8) {
-          const attn__problem problem = {.batch = 3,
-                                         .heads_q = group,
-                                         .heads_kv = 1,
-                                         .group = group,
-                                         .len_q = lengths[q],
-                                         .len_k = lengths[k],
-                                         .dim = dim,
-                                         .dim_v = dim};
-          for (size_t n = 0; n < COUNT_OF(engines); n++)
-            assert_true(attn__plan_make(&problem, &engines[n], 8).scratch.bytes <= 1 << 20);
+          attn__problem problem = {.batch = 3,
+                                   .heads_q = group,
+                                   .heads_kv = 1,
+                                   .group = group,
+                                   .len_q = lengths[q],
+                                   .len_k = lengths[k],
+                                   .dim = dim,
+                                   .dim_v = dim};
+          const int64_t others[] = {dim, 1, 2048};
+          for (size_t n = 0; n < COUNT_OF(others) * COUNT_OF(engines); n++) {
+            problem.dim_v = others[n / COUNT_OF(engines)];
+            assert_true(attn__plan_make(&problem, &engines[n % COUNT_OF(engines)], 8).scratch.bytes <=
+                        1 << 20);
+          }
         }
 }
 
