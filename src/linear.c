@@ -16,8 +16,6 @@ enum {
   BLOCK_COLS = 64,
   PANEL = 128,
   THIRDS_COLS = 256,   /* of a block in thirds, at most: x is cut once for all of them */
-  THIRDS_ROWS = 64,    /* so many rows pay the cutting of W ... */
-  THIRDS_IN = 24,      /* ... and such an inner size its padding to 32 */
   TASKS_PER_STRAND = 4 /* at least, if blocks of BLOCK_COLS make so many */
 };
 
@@ -62,11 +60,19 @@ typedef struct linear_block {
   int64_t b, row, rows, col, cols;
 } linear_block;
 
+static const float *x_row(const linear_job *job, const linear_block *block, int64_t row) {
+  return attn__input_row(&job->layer->x, block->b, 0, block->row + row);
+}
+
+static const float *weight_row(const linear_job *job, const linear_block *block, int64_t col) {
+  return job->layer->weight + (block->col + col) * job->layer->dim_in;
+}
+
 /* Columns [inner, inner + count) of the block's rows of x: the left operand of a product. */
 static void set_left(const linear_job *job, const linear_block *block, int64_t inner, float *copy,
                      attn__product *product) {
   const attn__input *x = &job->layer->x;
-  const float *first = attn__input_row(x, block->b, 0, block->row) + inner;
+  const float *first = x_row(job, block, 0) + inner;
   product->a = first;
   product->stride_a = x->strides.row;
   if (x->strides.row >= job->layer->dim_in && x->strides.row <= INT32_MAX) return;
@@ -91,8 +97,7 @@ static void multiply_floats(const linear_job *job, const linear_block *block, li
   const attn__linear *layer = job->layer;
   for (int64_t inner = 0; inner < layer->dim_in; inner += PANEL) {
     const int64_t count = attn__min(PANEL, layer->dim_in - inner);
-    const attn__rows weight = {layer->weight + block->col * layer->dim_in + inner, layer->dim_in,
-                               block->cols, count};
+    const attn__rows weight = {weight_row(job, block, 0) + inner, layer->dim_in, block->cols, count};
     attn__product product = {
         .rows = block->rows,
         .cols = block->cols,
@@ -104,14 +109,6 @@ static void multiply_floats(const linear_job *job, const linear_block *block, li
     set_left(job, block, inner, scratch->x, &product);
     job->engine->multiply(&product);
   }
-}
-
-static const float *x_row(const linear_job *job, const linear_block *block, int64_t row) {
-  return attn__input_row(&job->layer->x, block->b, 0, block->row + row);
-}
-
-static const float *weight_row(const linear_job *job, const linear_block *block, int64_t col) {
-  return job->layer->weight + (block->col + col) * job->layer->dim_in;
 }
 
 /* sums = products of one row with so many others, stride numbers apart, as floats. */
@@ -217,7 +214,7 @@ void attn__linear_run(attn_context *context, const attn__linear *layer, void *sc
   linear_job job = {
       .layer = layer, .kernels = context->kernels, .engine = &context->engine, .scratch = scratch};
   const int64_t strands = attn__context_strands(context);
-  job.in_thirds = job.engine->thirds && layer->rows >= THIRDS_ROWS && layer->dim_in >= THIRDS_IN;
+  job.in_thirds = attn__product_in_thirds(job.engine, layer->rows, layer->dim_in);
   job.row_blocks = attn__divide_up(layer->rows, BLOCK_ROWS);
   cut_columns(&job, job.in_thirds ? THIRDS_COLS : BLOCK_COLS);
   while (job.tasks < strands * TASKS_PER_STRAND && job.block_cols > BLOCK_COLS)

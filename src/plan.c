@@ -13,8 +13,6 @@ enum {
       512, /* the same where they are multiplied where they stand: streams begin anew with each tile */
   DIRECT_FLOATS = 1 << 17,
   THIRDS_FLOATS = 1 << 14, /* the same for keys in thirds */
-  THIRDS_ROWS = 64,        /* so many rows of a head group pay the cutting into thirds, more if padded */
-  THIRDS_DIM = 24,         /* the least width that does: 32 are multiplied */
   THIRDS_WIDEST = 512,     /* wider ones would take more than a MiB of scratch */
   TILE_FLOATS = 1 << 15,   /* a transposed tile of keys, at most: as much again for the values */
   WINDOW_ROWS = 16,        /* a tile has one row for so many keys of a window, at most */
@@ -70,11 +68,11 @@ static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, c
 }
 
 static void choose_path(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t rows = problem->group * problem->len_q, dim = problem->dim;
-  const int64_t padded = attn__round_up(dim, ATTN__THIRDS_INNER);
+  const int64_t rows = problem->group * problem->len_q;
   plan->direct = rows <= engine->few && problem->score_function != ATTN_SCORE_ADDITIVE;
-  plan->thirds = engine->thirds && problem->score_function == ATTN_SCORE_DOT && dim >= THIRDS_DIM &&
-                 attn__max(dim, problem->dim_v) <= THIRDS_WIDEST && rows >= THIRDS_ROWS * padded / dim;
+  plan->thirds = problem->score_function == ATTN_SCORE_DOT &&
+                 attn__max(problem->dim, problem->dim_v) <= THIRDS_WIDEST &&
+                 attn__product_in_thirds(engine, rows, problem->dim);
 }
 
 /* Dense rows of one head, none of them past the end of a sequence, are a left operand as they stand. */

@@ -7,7 +7,12 @@
 #include "base.h"
 #include "cpu.h"
 
-enum { ROW_UNIT = 16 }; /* rows of an operand of one panel are whole cache lines apart */
+enum {
+  ROW_UNIT = 16, /* rows of an operand of one panel are whole cache lines apart */
+  THIRDS_ROWS =
+      64, /* so many rows pay the cutting of a right operand into thirds, more if the inner size is padded */
+  THIRDS_LEAST = 24 /* the least inner size that does: 32 are multiplied */
+};
 
 /* How wide a panel of cols columns is, in columns and in memory. */
 static int64_t panel_width(const attn__engine *engine, int64_t cols) {
@@ -53,6 +58,11 @@ attn__matrix attn__product_past(const attn__engine *engine, attn__matrix matrix,
   *left_out = engine->panel ? panels * engine->panel : count;
   matrix.data += engine->panel ? panels * matrix.step : count;
   return matrix;
+}
+
+int32_t attn__product_in_thirds(const attn__engine *engine, int64_t rows, int64_t inner) {
+  const int64_t padded = attn__round_up(inner, ATTN__THIRDS_INNER);
+  return engine->thirds && inner >= THIRDS_LEAST && rows >= THIRDS_ROWS * padded / inner;
 }
 
 int32_t attn__product_held(int64_t count, const float *x, float factor) {

@@ -45,6 +45,9 @@ static inline int64_t attn__product_thirds(int64_t rows, int64_t inner) {
   return attn__divide_up(rows, ATTN__THIRDS_STRIP) * attn__product_strip(inner);
 }
 
+/* 1 if products of so many rows of inner numbers each are made in thirds: the engine has them, and they pay. */
+int32_t attn__product_in_thirds(const attn__engine *engine, int64_t rows, int64_t inner);
+
 /* 1 if thirds can hold all these numbers times factor: as the kernels see them, by the nearest bfloat16. */
 int32_t attn__product_held(int64_t count, const float *x, float factor);
 

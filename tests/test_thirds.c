@@ -2,7 +2,6 @@
  * cannot hold.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "context.h"
@@ -13,32 +12,13 @@ enum { ROUNDS = 60, MOST_WORK = 15000000 };
 
 static attn_context *one, *three; /* of so many threads, over the table that is checked */
 static const attn__kernels *table;
-static attn__thirds counting; /* its thirds, whose products are counted */
-static atomic_int products;
 static uint64_t opened; /* cases: each has numbers of its own */
-
-static void count_and_multiply(const attn__thirds_product *product) {
-  atomic_fetch_add(&products, 1);
-  table->thirds->multiply(product);
-}
-
-static attn_context *context_over_table(int32_t threads) {
-  attn_context *context;
-  const attn_options options = {.size = sizeof options, .threads = threads, .engine = ATTN_ENGINE_BUILTIN};
-  if (attn_create(&context, &options) != ATTN_OK) fail_msg("%s", attn_last_error(NULL));
-  context->kernels = table;
-  context->engine = attn__product_builtin(table);
-  context->engine.thirds = &counting;
-  return context;
-}
 
 static void open_contexts(const attn__kernels *kernels) {
   table = kernels;
   opened = 0;
-  counting = *kernels->thirds;
-  counting.multiply = count_and_multiply;
-  one = context_over_table(1);
-  three = context_over_table(3);
+  one = thirds_context(kernels, 1);
+  three = thirds_context(kernels, 3);
 }
 
 static void close_contexts(void) {
@@ -67,9 +47,9 @@ static void close_both(attention_case both[2]) {
 
 /* With one thread and with three: the same bits, which are right; and products in thirds, if any. */
 static void run_both(attention_case both[2]) {
-  atomic_store(&products, 0);
+  thirds_count_from_zero();
   case_run(&both[0], three);
-  const int made = atomic_load(&products);
+  const int made = thirds_counted();
   case_run(&both[1], one);
   const int64_t unseeing = case_check_promise(&both[0]);
   if (unseeing < both[0].args.batch * both[0].args.heads_q * both[0].args.len_q) assert_true(made > 0);

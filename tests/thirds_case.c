@@ -2,8 +2,11 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "thirds_case.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "context.h"
 
 enum { TILE = ATTN__THIRDS_STEP / 3, UNTOUCHED = 0xffff };
 
@@ -24,6 +27,36 @@ void thirds_for_each(thirds_check check) {
 
 void thirds_for_each_begun(thirds_check check) {
   for_each(check, 1);
+}
+
+static attn__thirds counting; /* of the table that contexts are over; its products are counted */
+static void (*multiply)(const attn__thirds_product *product);
+static atomic_int products;
+
+static void count_and_multiply(const attn__thirds_product *product) {
+  atomic_fetch_add(&products, 1);
+  multiply(product);
+}
+
+attn_context *thirds_context(const attn__kernels *kernels, int32_t threads) {
+  attn_context *context;
+  const attn_options options = {.size = sizeof options, .threads = threads, .engine = ATTN_ENGINE_BUILTIN};
+  if (attn_create(&context, &options) != ATTN_OK) fail_msg("%s", attn_last_error(NULL));
+  counting = *kernels->thirds;
+  multiply = counting.multiply;
+  counting.multiply = count_and_multiply;
+  context->kernels = kernels;
+  context->engine = attn__product_builtin(kernels);
+  context->engine.thirds = &counting;
+  return context;
+}
+
+void thirds_count_from_zero(void) {
+  atomic_store(&products, 0);
+}
+
+int thirds_counted(void) {
+  return atomic_load(&products);
 }
 
 int thirds_skip_missing(void) {

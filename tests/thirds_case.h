@@ -3,6 +3,7 @@
 #ifndef ATTN_THIRDS_CASE_H
 #define ATTN_THIRDS_CASE_H
 
+#include "attn/attn.h"
 #include "product.h"
 #include "support.h"
 #include "tables.h"
@@ -12,6 +13,12 @@ typedef void (*thirds_check)(const attn__kernels *kernels);
 /* Calls check for each table that has thirds; while its tiles may be used. */
 void thirds_for_each(thirds_check check);
 void thirds_for_each_begun(thirds_check check);
+
+/* A context over a table that has thirds, of whose products those since thirds_count_from_zero are counted. One table at a
+ * time. */
+attn_context *thirds_context(const attn__kernels *kernels, int32_t threads);
+void thirds_count_from_zero(void);
+int thirds_counted(void);
 
 /* Says why on standard output if no table has thirds, and returns SUPPORT_SKIPPED; else prints which do and returns 0.
  * For the start of main. */
