@@ -208,6 +208,7 @@ static void thirds_two_by_two(const thirds_block *b) {
   const uint16_t *left = b->left, *right = b->right;
   ZERO_FOUR;
   for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
+    vec_stay_awake();
     LOAD_LEFT(4, 0, 0);
     LOAD_LEFT(5, 1, 0);
     LOAD_RIGHT(6, 0, 2);
@@ -239,6 +240,7 @@ static void thirds_row(const thirds_block *b, int64_t count) {
   const uint16_t *left = b->left, *right = b->right;
   ZERO_FOUR;
   for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
+    vec_stay_awake();
 #define TERM(l, r)                                                                                         \
   LOAD_LEFT(4, 0, l);                                                                                      \
   LOAD_RIGHT(5, 0, r);                                                                                     \
@@ -262,6 +264,7 @@ static void thirds_column(const thirds_block *b, int64_t count) {
   const uint16_t *left = b->left, *right = b->right;
   ZERO_FOUR;
   for (int64_t step = 0; step < b->steps; step++, left += THIRDS_STEP, right += THIRDS_STEP) {
+    vec_stay_awake();
 #define NEXT(n, tile, l)                                                                                   \
   if (count > (n)) {                                                                                       \
     LOAD_LEFT(tile, n, l);                                                                                 \

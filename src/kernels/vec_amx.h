@@ -28,6 +28,13 @@ static inline void tile_end(void) {
   _tile_release();
 }
 
+/* An addition that nobody needs. A core that has added or multiplied no floats for 2,000 cycles puts its vector units to
+ * sleep, and keeps the tiles that are stored next waiting for 700, while they wake up. */
+static inline void vec_stay_awake(void) {
+  __m128 zero = _mm_setzero_ps();
+  __asm__ volatile("vaddss %0, %0, %0" : "+v"(zero));
+}
+
 static inline void vec_store_bits(uint16_t *out, vec a) {
   _mm512_storeu_si512(out, _mm512_castps_si512(a));
 }
