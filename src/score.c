@@ -7,6 +7,9 @@
 
 #include "base.h"
 
+/* So far from 0 that no sequence is as long. */
+#define FAR ((int64_t)1 << 60)
+
 /* What a row's position makes visible: the window, of which only every step-th key from its position, and
  * the prefix. Both within the causal rule and the length. */
 typedef struct row_view {
@@ -233,17 +236,47 @@ int32_t attn__score_whole(const attn__problem *problem, const attn__score_tile *
   return problem->window_dilation == 1 && bottom.window.begin <= tile->first_key && end <= top.window.end;
 }
 
-/* 1 if nothing at all happens to the tile's scores: the common case, decided without looking at rows. */
-static int32_t untouched(const attn__problem *problem, const attn__score_tile *tile) {
+/* 1 if all that happens to scores is that some keys are hidden from positions. */
+static int32_t hides_only(const attn__problem *problem) {
   return !(problem->softcap > 0) && !problem->bias && !problem->mask && !problem->alibi_slopes &&
-         !problem->scores.data && attn__score_whole(problem, tile);
+         !problem->scores.data;
+}
+
+/* 1 if each row of the tile is a query that sees a window and no more, the next query's one key further on. No
+ * position is so far away that sums with it overflow. */
+static int32_t has_plain_windows(const attn__problem *problem, const attn__sequence *sequence,
+                                 const attn__score_tile *tile) {
+  return !problem->centers.data && problem->window_prefix == 0 && problem->window_dilation == 1 &&
+         tile->first_query + tile->queries <= sequence->len_q && sequence->offset > -FAR &&
+         sequence->offset < FAR;
+}
+
+static void hide_outside_windows(const attn__problem *problem, const attn__sequence *sequence,
+                                 const attn__score_tile *tile) {
+  const int64_t left = attn__min(problem->window_left, 4 * FAR), count = tile->keys;
+  const int64_t right = problem->causal ? 0 : attn__min(problem->window_right, 4 * FAR);
+  const int64_t first = tile->first_query + sequence->offset - tile->first_key;
+  const int64_t length = attn__clamp(sequence->len_k - tile->first_key, 0, count);
+  float *row = tile->scores;
+  for (int64_t head = 0; head < tile->heads; head++)
+    for (int64_t query = 0; query < tile->queries; query++, row += tile->stride) {
+      const int64_t begin = attn__clamp(first + query - left, 0, length);
+      hide(row, 0, begin);
+      hide(row, attn__clamp(first + query + right + 1, begin, length), count);
+    }
 }
 
 int32_t attn__score_edit(const attn__problem *problem, const attn__kernels *kernels,
                          const attn__score_tile *tile) {
   const attn__sequence sequence = attn__sequence_of(problem, tile->b);
-  if (untouched(problem, tile)) return 0;
   int32_t masked = 0;
+  if (hides_only(problem)) {
+    if (attn__score_whole(problem, tile)) return 0; /* the common case, decided without looking at rows */
+    if (has_plain_windows(problem, &sequence, tile)) {
+      hide_outside_windows(problem, &sequence, tile);
+      return 1;
+    }
+  }
   for (int64_t head = 0; head < tile->heads; head++)
     for (int64_t query = 0; query < tile->queries; query++) {
       const row_view view =

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "base.h"
 #include "support.h"
 
 enum { LEN_Q = 7, LEN_K = 9 };
@@ -196,11 +197,34 @@ static void test_edit(void **state) {
   for_each_rule(check_edits);
 }
 
+/* Positions and windows of all sizes: tiles against single keys. */
+static void test_edit_far_away(void **state) {
+  (void)state;
+  const int64_t far = (int64_t)1 << 60, offsets[] = {INT64_MIN, -far, 1 - far, 0, far - 1, far, INT64_MAX};
+  for (size_t n = 0; n < COUNT_OF(offsets); n++)
+    for (int64_t d = -4; d <= 4; d++)
+      for (int causal = 0; causal < 2; causal++) {
+        const int64_t size = offsets[n] < 0 ? -(offsets[n] + 1) : offsets[n];
+        attn__problem problem = causal_problem(offsets[n]);
+        problem.causal = causal;
+        problem.window_left = size > 4 ? attn__add_saturating(size, d) : 4 + d;
+        problem.window_right = size > 4 ? attn__add_saturating(size, -d) : 4 - d;
+        float scores[LEN_Q * LEN_K] = {0};
+        const attn__score_tile tile = {
+            .scores = scores, .stride = LEN_K, .heads = 1, .queries = LEN_Q, .keys = LEN_K};
+        attn__score_edit(&problem, &attn__kernels_reference, &tile);
+        for (int64_t i = 0; i < LEN_Q; i++)
+          for (int64_t j = 0; j < LEN_K; j++)
+            assert_int_equal(scores[i * LEN_K + j] == 0, attn__score_sees(&problem, 0, 0, i, j));
+      }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sees),   cmocka_unit_test(test_visible),
-      cmocka_unit_test(test_hidden), cmocka_unit_test(test_visible_at_the_ends_of_the_range),
-      cmocka_unit_test(test_edit),   cmocka_unit_test(test_whole),
+      cmocka_unit_test(test_sees),          cmocka_unit_test(test_visible),
+      cmocka_unit_test(test_hidden),        cmocka_unit_test(test_visible_at_the_ends_of_the_range),
+      cmocka_unit_test(test_edit),          cmocka_unit_test(test_whole),
+      cmocka_unit_test(test_edit_far_away),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
