@@ -185,6 +185,29 @@ static void test_arrays_that_memory_cannot_hold(void **state) {
   assert_false(attn__check_array(&check, &array, &out));
 }
 
+/* The last element that an address space of bytes can have, and one more. */
+static void test_the_farthest_element(void **state) {
+  (void)state;
+  for (int64_t past = 0; past < 2; past++) {
+    const int64_t strides[3] = {0, 0, INT64_MAX / 8 - 4 + past};
+    const attn__array array = {"value", sentence, strides, 1, 1, 2, 4, 0};
+    attn__strides out;
+    assert_int_equal(attn__check_array(&check, &array, &out), !past);
+  }
+}
+
+/* Of an array with an axis of no index, no stride matters. */
+static void test_strides_of_empty_score_arrays(void **state) {
+  (void)state;
+  const int64_t strides[4] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+  for (int axis = -1; axis < 4; axis++) {
+    const int64_t counts[] = {axis == 0 ? 0 : 2, axis == 1 ? 0 : 2, axis == 2 ? 0 : 2, axis == 3 ? 0 : 2};
+    const attn__array array = {"bias", sentence, NULL, counts[0], counts[1], counts[2], counts[3], 0};
+    attn__score_strides out;
+    assert_int_equal(attn__check_score_array(&check, &array, strides, &out), axis >= 0);
+  }
+}
+
 static void test_empty_arrays_need_no_pointer(void **state) {
   (void)state;
   attn__array array = {"value", NULL, NULL, 3, 2, 2, 4, 0};
@@ -266,6 +289,8 @@ int main(void) {
       cmocka_unit_test(test_dense_strides),
       cmocka_unit_test(test_strides_of_single_axes_do_not_matter),
       cmocka_unit_test(test_arrays_that_memory_cannot_hold),
+      cmocka_unit_test(test_the_farthest_element),
+      cmocka_unit_test(test_strides_of_empty_score_arrays),
       cmocka_unit_test(test_empty_arrays_need_no_pointer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,8 +33,21 @@ static void test_kernels_for_an_older_cpu(void **state) {
   attn_destroy(context);
 }
 
+/* No better kernels are known for a CPU with AVX-512: the one warning left is of another kind. */
+static void test_no_warning_of_the_best_kernels(void **state) {
+  (void)state;
+  const attn_options options = {.size = sizeof options, .engine = ATTN_ENGINE_BLAS, .threads = 1};
+  attn_context *context;
+  attn_info info = {.size = sizeof info};
+  if (attn_create(&context, &options) != ATTN_OK) skip(); /* built without BLAS */
+  assert_int_equal(attn_describe(context, &info), ATTN_OK);
+  if (strcmp(info.blas_core, "SkylakeX") == 0) assert_string_equal(info.warning, "");
+  attn_destroy(context);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_flavor),
-                                     cmocka_unit_test(test_kernels_for_an_older_cpu)};
+                                     cmocka_unit_test(test_kernels_for_an_older_cpu),
+                                     cmocka_unit_test(test_no_warning_of_the_best_kernels)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -224,6 +224,8 @@ static void test_rows_beside_windows(void **state) {
     problem.window_left = cases[n].left;
     assert_int_equal(attn__plan_make(&problem, &engines[cases[n].engine], 1).tile_q, cases[n].rows);
   }
+  problem.window_left = 4000; /* panels that no tile has two of */
+  assert_int_equal(attn__plan_make(&problem, &(attn__engine){.panel = 48, .slab = 8}, 1).tile_q, 48);
   problem.window_left = ATTN__UNBOUNDED;
   assert_int_equal(attn__plan_make(&problem, &engines[3], 1).tile_q, 60);
 }
@@ -369,6 +371,11 @@ static void test_asking_ahead(void **state) {
   problem.len_k = 4000;
   problem.len_q = 9;
   assert_false(attn__plan_make(&problem, &engine, 1).direct);
+  assert_true(attn__plan_make(&problem, &engine, 1).ahead);
+  problem.len_k = 10;
+  assert_false(attn__plan_make(&problem, &engine, 1).ahead);
+  problem.heads_q = problem.group = 64; /* many queries, few keys */
+  problem.len_q = 100;
   assert_true(attn__plan_make(&problem, &engine, 1).ahead);
 }
 

@@ -206,6 +206,24 @@ static void test_refused_sizes(void **state) {
   attn_destroy(context);
 }
 
+/* Packed sequences are short, but their rows are counted as if each had the greatest length. */
+static void test_refused_packed_length(void **state) {
+  (void)state;
+  const int64_t starts[] = {0, 1, 2}; /* of the two sequences of the plain call */
+  attn_context *context = context_with_threads(1);
+  random_source source = random_seeded(support_seed());
+  attention_case c;
+  case_open(&c, &plain, &source);
+  attn_args args = c.args;
+  args.starts_q = args.starts_k = starts;
+  args.query_strides = args.key_strides = args.value_strides = args.output_strides = NULL;
+  args.weights = args.lse = NULL;
+  args.len_q = INT64_MAX / 8 / args.batch / args.heads_q + 1;
+  check_refused(context, &c, &args, "len_q");
+  case_close(&c);
+  attn_destroy(context);
+}
+
 /* Where there is nothing to compute, missing arrays are no error and huge sizes take no time. */
 static void test_empty_calls(void **state) {
   (void)state;
@@ -388,15 +406,11 @@ static void test_refused_results(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_refused_arguments),
-      cmocka_unit_test(test_refused_rules),
-      cmocka_unit_test(test_refused_sizes),
-      cmocka_unit_test(test_empty_calls),
-      cmocka_unit_test(test_refused_softmax_arguments),
-      cmocka_unit_test(test_refused_options),
-      cmocka_unit_test(test_refused_environment),
-      cmocka_unit_test(test_no_context),
-      cmocka_unit_test(test_refused_results),
+      cmocka_unit_test(test_refused_arguments), cmocka_unit_test(test_refused_rules),
+      cmocka_unit_test(test_refused_sizes),     cmocka_unit_test(test_refused_packed_length),
+      cmocka_unit_test(test_empty_calls),       cmocka_unit_test(test_refused_softmax_arguments),
+      cmocka_unit_test(test_refused_options),   cmocka_unit_test(test_refused_environment),
+      cmocka_unit_test(test_no_context),        cmocka_unit_test(test_refused_results),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
