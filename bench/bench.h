@@ -12,6 +12,10 @@ enum {
   BENCH_LIBRARY = 4, /* the library, memory or threads */
 };
 
+/* Where a first call took fewer seconds, a turn begins with a call that is not timed: it brings the caches back. First calls
+ * may take several times as long as others. */
+#define BENCH_SHORT_CALL 0.1
+
 /* bench_error - prints "attn-bench: " and one sentence to stderr; returns code. */
 int bench_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

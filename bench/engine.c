@@ -10,8 +10,6 @@
 #include "peer.h"
 #include "rivals.h"
 
-static const double short_call = 0.01; /* seconds */
-
 static const struct {
   const char *name;
   int32_t engine; /* ATTN_ENGINE_... */
@@ -117,7 +115,7 @@ int engine_open(bench_engine *engine, int kind, const engine_setup *setup) {
 
 int engine_time(bench_engine *engine, int64_t calls, double *seconds) {
   if (engine->peer != NULL) return rivals_time(engine, calls, seconds);
-  int code = engine->first_seconds < short_call ? call(engine) : BENCH_OK;
+  int code = engine->first_seconds < BENCH_SHORT_CALL ? call(engine) : BENCH_OK;
   double start = bench_seconds();
   for (int64_t c = 0; c < calls && code == BENCH_OK; c++) code = call(engine);
   *seconds = bench_seconds() - start;

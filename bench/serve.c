@@ -14,8 +14,6 @@
 #include "peer.h"
 #include "unfused.h"
 
-static const double short_call = 0.01; /* seconds */
-
 typedef struct server {
   bench_shape shape;
   bench_inputs inputs;
@@ -53,7 +51,7 @@ static int answer_first(server *self) {
 }
 
 static void answer_run(server *self, int64_t calls) {
-  if (self->first_seconds < short_call) call(self);
+  if (self->first_seconds < BENCH_SHORT_CALL) call(self);
   printf("%.9f\n", time_calls(self, calls));
 }
 
