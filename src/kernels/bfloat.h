@@ -75,7 +75,11 @@ static ALWAYS_INLINE void thirds_weigh_row(const attn__thirds_weighing *w, int64
   vec sum = vec_set(0);
   for (int64_t k = -w->lead; k < width; k += 32, to += THIRDS_STEP) {
     vec a = thirds_load(row, k, width, none), b = thirds_load(row, k + VEC_WIDTH, width, none);
-    if (made) {
+    if (made && width - k <= VEC_WIDTH) { /* b has none */
+      a = exp_one(vec_sub(a, shift), ATTN__THIRDS_WEIGHT);
+      b = vec_set(0);
+      sum = vec_add(sum, a);
+    } else if (made) {
       a = vec_sub(a, shift);
       b = vec_sub(b, shift);
       exp_two(&a, &b, ATTN__THIRDS_WEIGHT);

@@ -60,16 +60,22 @@ static inline vec exp_any(vec x) {
   return vec_where_small(e, smallest, denormal, vec_mul(vec_max(smallest, e), vec_set(0x1p-32f)));
 }
 
+/* unit exp of a vector. What is masked, -infinity, takes no longer than what is normal. */
+static ALWAYS_INLINE vec exp_one(vec a, const float unit) {
+  const vec masked = vec_set(-INFINITY), zero = vec_set(0), seen = vec_where_equal(a, masked, zero, a);
+  if (vec_all_from(seen, vec_set(exp_limit)))
+    return vec_where_equal(a, masked, zero, exp_normal(seen, unit));
+  return vec_mul(exp_any(a), vec_set(unit));
+}
+
 /* exp(x - shift), which goes to out; returns it. */
 static inline vec exp_step(const float *x, vec shifts, float *out) {
-  const vec shifted = vec_sub(vec_load(x), shifts);
-  const vec e = vec_all_from(shifted, vec_set(exp_limit)) ? exp_normal(shifted, 1) : exp_any(shifted);
+  const vec e = exp_one(vec_sub(vec_load(x), shifts), 1);
   vec_store(out, e);
   return e;
 }
 
-/* unit exp of two vectors, each of which waits for itself. What is masked, -infinity, takes no longer than what is
- * normal. */
+/* The same of two vectors, each of which waits for itself; where nothing is masked, without a look at that. */
 static ALWAYS_INLINE void exp_two(vec *a, vec *b, const float unit) {
   const vec masked = vec_set(-INFINITY), limit = vec_set(exp_limit), zero = vec_set(0);
   if (vec_all_from(vec_min(*a, *b), limit)) {
@@ -87,7 +93,7 @@ static ALWAYS_INLINE void exp_two(vec *a, vec *b, const float unit) {
   }
 }
 
-/* The same for two vectors. Returns sum and theirs. */
+/* exp_step for two vectors; returns sum and theirs. */
 static inline vec exp_two_steps(const float *x, vec shifts, float *out, vec sum) {
   vec e = vec_sub(vec_load(x), shifts), f = vec_sub(vec_load(x + VEC_WIDTH), shifts);
   exp_two(&e, &f, 1);
@@ -106,7 +112,7 @@ static inline float exp_sum(int64_t count, const float *x, float shift, float *o
     j += VEC_WIDTH;
   }
   if (j < count) {
-    const vec e = exp_any(vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts));
+    const vec e = exp_one(vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts), 1);
     vec_store_part(out + j, count - j, e);
     sum = vec_add(sum, e);
   }
