@@ -25,11 +25,19 @@ static inline float row_max(int64_t count, const float *x) {
   return vec_largest(vec_max(even, odd));
 }
 
+/* n: the integers nearest to a b, where that is below 2^22. Returns them for vec_power: adding 1.5 * 2^23 rounds to an
+ * integer; the 127 makes the low byte of the sum the exponent of 2^n. */
+static inline vec nearest(vec a, vec b, vec *n) {
+  const vec rounder = vec_set(0x1.8p23f + 127), sum = vec_fma(a, b, rounder);
+  *n = vec_sub(sum, rounder);
+  return sum;
+}
+
 /* exp(x) = 2^n exp(r) with n = round(x / ln 2), |r| <= ln 2 / 2. Returns unit exp(r) by a polynomial, which is minimax in
  * relative error with its first two coefficients held at 1, and n for vec_times_power. A unit is a power of two, here and
  * below. */
 static ALWAYS_INLINE vec exp_parts(vec x, const float unit, vec *n, vec *power) {
-  *power = vec_nearest(x, vec_set(0x1.715476p0f), n);
+  *power = nearest(x, vec_set(0x1.715476p0f), n);
   vec r = vec_fnma(*n, vec_set(0x1.62e430p-1f), x);
   r = vec_fnma(*n, vec_set(-0x1.05c610p-29f), r);
   vec p = vec_set(unit * 0x1.6a2422p-10f);

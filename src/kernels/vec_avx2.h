@@ -88,20 +88,12 @@ static inline vec vec_from_bits(vec a) {
   return _mm256_castsi256_ps(_mm256_cvtps_epi32(a));
 }
 
-/* n: the integers nearest to a b, where that is below 2^22. Returns them for vec_power: adding 1.5 * 2^23 rounds to an
- * integer; the 127 makes the low byte of the sum the exponent of 2^n. */
-static inline vec vec_nearest(vec a, vec b, vec *n) {
-  const vec rounder = vec_set(0x1.8p23f + 127), sum = vec_fma(a, b, rounder);
-  *n = vec_sub(sum, rounder);
-  return sum;
-}
-
-/* 2^n for what vec_nearest returned, n from -126 to 127; 0 for n = -127. */
+/* 2^n for what nearest returned, n from -126 to 127; 0 for n = -127. */
 static inline vec vec_power(vec sum) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(sum), 23));
 }
 
-/* a 2^n for both that vec_nearest gave, n as above. */
+/* a 2^n for both that nearest gave, n as above. */
 static inline vec vec_times_power(vec a, vec n, vec sum) {
   (void)n;
   return vec_mul(a, vec_power(sum));

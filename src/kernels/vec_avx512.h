@@ -86,20 +86,12 @@ static inline vec vec_from_bits(vec a) {
   return _mm512_castsi512_ps(_mm512_cvtps_epi32(a));
 }
 
-/* n: the integers nearest to a b, where that is below 2^22. Returns them for vec_power: adding 1.5 * 2^23 rounds to an
- * integer; the 127 makes the low byte of the sum the exponent of 2^n. */
-static inline vec vec_nearest(vec a, vec b, vec *n) {
-  const vec rounder = vec_set(0x1.8p23f + 127), sum = vec_fma(a, b, rounder);
-  *n = vec_sub(sum, rounder);
-  return sum;
-}
-
-/* 2^n for what vec_nearest returned, n from -126 to 127; 0 for n = -127. */
+/* 2^n for what nearest returned, n from -126 to 127; 0 for n = -127. */
 static inline vec vec_power(vec sum) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(sum), 23));
 }
 
-/* a 2^n for both that vec_nearest gave, n as above. vscalefps would take hundreds of cycles for what is denormal. */
+/* a 2^n for both that nearest gave, n as above. vscalefps would take hundreds of cycles for what is denormal. */
 static inline vec vec_times_power(vec a, vec n, vec sum) {
   (void)sum;
   return _mm512_scalef_ps(a, n);
