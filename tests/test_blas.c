@@ -68,6 +68,32 @@ static void test_concurrent_callers(void **state) {
   assert_true(atomic_load(&most_inside) <= counted->seats);
 }
 
+static atomic_int may_leave;
+
+static void *sit(void *argument) {
+  (void)argument;
+  enter_and_count();
+  while (!atomic_load(&may_leave)) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  leave_and_count();
+  return NULL;
+}
+
+/* More callers than seats: some wait until others leave. */
+static void test_all_seats_taken(void **state) {
+  (void)state;
+  enum { MORE = 8 };
+  pthread_t threads[200];
+  counted = engine_here();
+  const int64_t callers = counted->seats + MORE;
+  assert_true(callers <= (int64_t)COUNT_OF(threads));
+  atomic_store(&most_inside, 0);
+  for (int64_t n = 0; n < callers; n++) assert_int_equal(pthread_create(&threads[n], NULL, sit, NULL), 0);
+  nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* all who can are in by then */
+  atomic_store(&may_leave, 1);
+  for (int64_t n = 0; n < callers; n++) pthread_join(threads[n], NULL);
+  assert_true(atomic_load(&most_inside) <= counted->seats);
+}
+
 /* In a child that was forked while a seat was taken, every seat is free. */
 static int take_every_seat(void *argument) {
   const attn__engine *engine = argument;
@@ -129,6 +155,7 @@ static void test_description(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_concurrent_callers),
+      cmocka_unit_test(test_all_seats_taken),
       cmocka_unit_test(test_a_fork_waits_for_those_inside),
       cmocka_unit_test(test_description),
   };
