@@ -251,6 +251,7 @@ static int32_t has_plain_windows(const attn__problem *problem, const attn__seque
          sequence->offset < FAR;
 }
 
+/* What apply_view does with the view of each row, without making one. */
 static void hide_outside_windows(const attn__problem *problem, const attn__sequence *sequence,
                                  const attn__score_tile *tile) {
   const int64_t left = attn__min(problem->window_left, 4 * FAR), count = tile->keys;

@@ -85,20 +85,13 @@ static inline vec exp_step(const float *x, vec shifts, float *out) {
 
 /* The same of two vectors, each of which waits for itself; where nothing is masked, without a look at that. */
 static ALWAYS_INLINE void exp_two(vec *a, vec *b, const float unit) {
-  const vec masked = vec_set(-INFINITY), limit = vec_set(exp_limit), zero = vec_set(0);
-  if (vec_all_from(vec_min(*a, *b), limit)) {
+  if (vec_all_from(vec_min(*a, *b), vec_set(exp_limit))) {
     *a = exp_normal(*a, unit);
     *b = exp_normal(*b, unit);
     return;
   }
-  const vec seen_a = vec_where_equal(*a, masked, zero, *a), seen_b = vec_where_equal(*b, masked, zero, *b);
-  if (vec_all_from(vec_min(seen_a, seen_b), limit)) {
-    *a = vec_where_equal(*a, masked, zero, exp_normal(seen_a, unit));
-    *b = vec_where_equal(*b, masked, zero, exp_normal(seen_b, unit));
-  } else {
-    *a = vec_mul(exp_any(*a), vec_set(unit));
-    *b = vec_mul(exp_any(*b), vec_set(unit));
-  }
+  *a = exp_one(*a, unit);
+  *b = exp_one(*b, unit);
 }
 
 /* exp_step for two vectors; returns sum and theirs. */

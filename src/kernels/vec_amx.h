@@ -28,8 +28,8 @@ static inline void tile_end(void) {
   _tile_release();
 }
 
-/* An addition that nobody needs. A core that has added or multiplied no floats for 2,000 cycles puts its vector units to
- * sleep, and keeps the tiles that are stored next waiting for 700, while they wake up. */
+/* An addition that nobody needs. The Xeon that this was measured on puts its vector units to sleep when they have added or
+ * multiplied no floats for 2,000 cycles, and keeps the tiles that are stored next waiting for 700, while they wake up. */
 static inline void vec_stay_awake(void) {
   __m128 zero = _mm_setzero_ps();
   __asm__ volatile("vaddss %0, %0, %0" : "+v"(zero));
