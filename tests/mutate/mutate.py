@@ -45,7 +45,7 @@ SLOW = {
     r"softmax": ["merge"],
     r"kernels/|product|blas|linear": ["blas", "product", "kernels", "compose", "poison"],
     r"blas|context": ["flavor OPENBLAS_CORETYPE=Prescott", "random OPENBLAS_CORETYPE=Prescott ATTN_ENGINE=blas",
-                      "limits ATTN_ENGINE=blas", "fork ATTN_ENGINE=blas", "crowd ATTN_ENGINE=blas", "flavor"],
+                      "limits ATTN_ENGINE=blas", "fork ATTN_ENGINE=blas", "flavor"],
     r"blas|product|tiled|meet|plan|context|reference": ["random ATTN_ENGINE=blas", "tiled ATTN_ENGINE=blas",
                                          "decode ATTN_ENGINE=blas", "self ATTN_ENGINE=blas",
                                          "random ATTN_ISA=reference ATTN_ENGINE=builtin"],
