@@ -1,4 +1,4 @@
-/* bench.h - what every file of attn-bench needs: exit codes, errors, the clock.
+/* bench.h - what every file of attn-bench needs: exit codes, errors, the clock, when a call is short.
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
