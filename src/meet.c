@@ -1,9 +1,12 @@
-/* meet.c - a tile of keys meets a tile of queries.
+/* meet.c - a tile of keys meets the tiles of queries of a block.
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * S = Q K^T, score edit, softmax step, O += P V. A row carries the largest score so far, the sum of
  * exp(score - largest) and the output multiplied by that sum; when the largest moves, sum and output are rescaled
  * (Milakov and Gimelshein, 2018, algorithm 3).
+ *
+ * A unit that multiplies tiles leaves the vector units idle, which make exponentials: so with thirds a tile goes by parts,
+ * and the weights of one are made beside the products of the one before it and of the one after it.
  */
 #include "meet.h"
 
@@ -12,6 +15,7 @@
 
 #include "attn/attn.h"
 #include "base.h"
+#include "floats.h"
 #include "score.h"
 #include "thirds.h"
 
@@ -29,72 +33,6 @@ static void skip(const attn__problem *problem, const attn__tile *tile, const att
   }
 }
 
-/* scores: tile rows x keys, the scaled products of queries and keys. */
-static attn__product dot_product(const attn__strand *s, const attn__tile *tile,
-                                 const attn__score_tile *scores, attn__matrix keys) {
-  return (attn__product){.rows = tile->rows,
-                         .cols = scores->keys,
-                         .inner = s->job->problem->dim,
-                         .a = tile->query,
-                         .stride_a = s->job->problem->dim,
-                         .b = keys,
-                         .c = scores->scores,
-                         .stride_c = scores->stride,
-                         .ahead = s->ahead};
-}
-
-/* scores: tile rows x keys, scale * v . tanh(q + k): never more of q + k at once than a vector. */
-static void additive_scores(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
-                            attn__matrix keys) {
-  const attn__problem *problem = s->job->problem;
-  const int64_t panel = s->job->engine->panel ? s->job->engine->panel : scores->keys;
-  for (int64_t r = 0; r < tile->rows; r++) {
-    attn__additive operands = {problem->dim, tile->query + r * problem->dim, problem->score_weight,
-                               keys.data, keys.stride};
-    float *row = scores->scores + r * scores->stride;
-    for (int64_t j = 0; j < scores->keys; j += panel, operands.keys += keys.step)
-      s->job->kernels->additive(&operands, attn__min(panel, scores->keys - j), row + j);
-    if (problem->scale != 1) s->job->kernels->scale(scores->keys, row, problem->scale, row);
-  }
-}
-
-/* The packed keys of a step from the scores' first one on, which may become an earlier one. */
-static attn__matrix packed_keys(const attn__strand *s, attn__key_step *step, attn__score_tile *scores) {
-  const attn__job *job = s->job;
-  const attn__kv_tile where = attn__strand_kv(s, step->first, step->count);
-  const int64_t end = scores->first_key + scores->keys;
-  int64_t left_out;
-  if (!step->keys.data)
-    step->keys = attn__kv_keys(job->problem, job->engine, job->kernels, &where, s->keys);
-  const attn__matrix keys =
-      attn__product_past(job->engine, step->keys, scores->first_key - step->first, &left_out);
-  scores->first_key = step->first + left_out;
-  scores->keys = end - scores->first_key;
-  return keys;
-}
-
-/* Makes the scores of a tile and edits them. Returns 1 if any may be masked. */
-static int32_t make_scores(const attn__strand *s, const attn__tile *tile, attn__key_step *step,
-                           attn__score_tile *scores) {
-  const attn__job *job = s->job;
-  if (job->plan->direct) {
-    const attn__kv_tile where = attn__strand_kv(s, scores->first_key, scores->keys);
-    const attn__product product =
-        dot_product(s, tile, scores, attn__kv_keys_in_place(job->problem, &where));
-    job->kernels->multiply_transposed(&product);
-  } else if (job->plan->thirds) {
-    attn__thirds_scores(s, tile, step, scores);
-  } else if (job->problem->score_function == ATTN_SCORE_ADDITIVE) {
-    const attn__matrix keys = packed_keys(s, step, scores);
-    additive_scores(s, tile, scores, keys);
-  } else {
-    const attn__matrix keys = packed_keys(s, step, scores);
-    const attn__product product = dot_product(s, tile, scores, keys);
-    job->engine->multiply(&product);
-  }
-  return attn__score_edit(job->problem, job->kernels, scores);
-}
-
 /* The scores go to the caller's array as they are; finish.c makes weights of them, once the sums are known. */
 static void keep_scores(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores) {
   for (int64_t r = 0; r < tile->rows; r++)
@@ -103,7 +41,7 @@ static void keep_scores(const attn__strand *s, const attn__tile *tile, const att
 }
 
 /* If max is above the largest score of row r so far, it takes its place, and what was summed up is rescaled. */
-static void raise_max(const attn__strand *s, attn__tile *tile, int64_t r, float max) {
+static void raise_max(const attn__strand *s, const attn__tile *tile, int64_t r, float max) {
   const int64_t dim_v = s->job->problem->dim_v;
   float *outputs = tile->state.outputs + r * dim_v;
   if (!(max > tile->state.maxima[r])) return;
@@ -116,28 +54,13 @@ static void raise_max(const attn__strand *s, attn__tile *tile, int64_t r, float 
 }
 
 /* The largest scores of the rows join what is known of them. */
-static void raise_maxima(const attn__strand *s, attn__tile *tile, const attn__score_tile *scores,
-                         attn__exponents *exponents) {
-  s->job->kernels->row_maxima(tile->rows, scores->keys, scores->scores, scores->stride, exponents->shifts);
-  for (int64_t r = 0; r < tile->rows; r++) {
-    raise_max(s, tile, r, exponents->shifts[r]);
-    exponents->shifts[r] = attn__tile_shift(tile->state.maxima[r]);
+static void raise_maxima(const attn__strand *s, attn__meeting *m) {
+  float *shifts = m->exponents.shifts;
+  s->job->kernels->row_maxima(m->tile.rows, m->scores.keys, m->scores.scores, m->scores.stride, shifts);
+  for (int64_t r = 0; r < m->tile.rows; r++) {
+    raise_max(s, &m->tile, r, shifts[r]);
+    shifts[r] = attn__tile_shift(m->tile.state.maxima[r]);
   }
-}
-
-/* Scores become weights: exp(score - largest of the row so far). */
-static void make_weights(const attn__strand *s, attn__tile *tile, const attn__score_tile *scores,
-                         attn__key_step *step) {
-  const attn__job *job = s->job;
-  attn__exponents exponents;
-  raise_maxima(s, tile, scores, &exponents);
-  if (job->plan->thirds)
-    attn__thirds_weigh(s, tile, scores, step, &exponents);
-  else
-    job->kernels->exp_sums(tile->rows, scores->keys, scores->scores, scores->stride, exponents.shifts,
-                           exponents.sums);
-  for (int64_t r = 0; r < tile->rows; r++) tile->state.sums[r] += exponents.sums[r];
-  attn__score_weigh(job->problem, job->kernels, scores);
 }
 
 /* Adds weight * value for values that are not finite, which were cleared before the product, to the rows
@@ -159,69 +82,58 @@ static void add_not_finite(const attn__strand *s, const attn__tile *tile, const 
   }
 }
 
-/* The layout of operands for products of few rows: as rows stand. */
-static const attn__engine in_place = {.name = "in place"};
-
-/* outputs += weights x values. Sums over keys are whole: where parts would be cut depends on where a block's keys begin,
- * which bits must not. A masked weight is 0, but 0 * NaN is NaN: where a tile has masked scores,
- * values that are not finite are kept out of the product. */
-static void multiply_values(const attn__strand *s, attn__tile *tile, const attn__score_tile *scores,
-                            int32_t masked, attn__key_step *step) {
-  const attn__job *job = s->job;
-  const int64_t dim_v = job->problem->dim_v;
-  const attn__kv_tile where = attn__strand_kv(s, step->first, step->count);
-  if (masked && step->finite < 0) step->finite = attn__kv_values_finite(job->problem, job->kernels, &where);
-  if (masked && !step->finite && !step->cleared) {
-    const attn__engine *layout = job->plan->direct ? &in_place : job->engine;
-    step->values = attn__kv_values_cleared(job->problem, layout, job->kernels, &where, s->values);
-    step->cleared = 1;
-  }
-  if (!step->values.data)
-    step->values = job->plan->values_in_place
-                       ? attn__kv_values_in_place(job->problem, job->engine, &where)
-                       : attn__kv_values(job->problem, job->engine, job->kernels, &where, s->values);
-  attn__product product = {.rows = tile->rows,
-                           .cols = dim_v,
-                           .inner = scores->keys,
-                           .a = scores->scores,
-                           .stride_a = scores->stride,
-                           .b = step->values,
-                           .c = tile->state.outputs,
-                           .stride_c = dim_v,
-                           .accumulate = tile->started,
-                           .whole = 1,
-                           .ahead = s->ahead};
-  product.b.data += (scores->first_key - step->first) * step->values.stride;
-  (job->plan->direct ? job->kernels->multiply_in_place : job->engine->multiply)(&product);
-}
-
 /* A tile of scores for the keys of a step in the range of a query tile; none of them may be. */
 static attn__score_tile scores_of_step(const attn__strand *s, const attn__tile *tile,
-                                       const attn__key_step *step) {
-  attn__score_tile scores = attn__tile_scores(tile, s->scores, s->job->plan->score_stride);
+                                       const attn__key_step *step, float *where) {
+  attn__score_tile scores = attn__tile_scores(tile, where, s->job->plan->score_stride);
   scores.first_key = attn__max(step->first, tile->visible.begin);
   scores.keys = attn__max(attn__min(step->first + step->count, tile->visible.end) - scores.first_key, 0);
   return scores;
 }
 
-/* Scores become exp(score - largest of the row so far), and the rows' states follow. */
-static void meet_whole(const attn__strand *s, attn__tile *tile, attn__key_step *step) {
+/* Makes the scores of a meeting of number index, edits them and readies the softmax; beside that, what is left of the
+ * weights of the meeting before it, if there is one. Returns 0 if there is none: its rows see no key of the step. */
+static int32_t begin(const attn__strand *s, attn__meeting *m, int64_t index, attn__key_step *step,
+                     attn__meeting *before) {
   const attn__job *job = s->job;
-  attn__score_tile scores = scores_of_step(s, tile, step);
-  if (scores.keys == 0) return;
-  if (attn__score_hidden(job->problem, &scores)) {
-    skip(job->problem, tile, &scores);
-    return;
+  const attn__plan *plan = job->plan;
+  m->scores = scores_of_step(s, &m->tile, step, s->scores + index * plan->part_rows * plan->score_stride);
+  if (m->scores.keys == 0) return 0;
+  if (attn__score_hidden(job->problem, &m->scores)) {
+    skip(job->problem, &m->tile, &m->scores);
+    return 0;
   }
-  const int32_t masked = make_scores(s, tile, step, &scores);
-  if (job->problem->weights.data) keep_scores(s, tile, &scores);
-  make_weights(s, tile, &scores, step);
-  if (job->plan->thirds)
-    attn__thirds_outputs(s, tile, &scores, step);
+  if (plan->thirds)
+    attn__thirds_scores(s, m, step, before);
   else
-    multiply_values(s, tile, &scores, masked, step);
-  tile->started = 1;
-  if (step->cleared) add_not_finite(s, tile, &scores);
+    attn__floats_scores(s, m, step);
+  m->masked = attn__score_edit(job->problem, job->kernels, &m->scores);
+  if (job->problem->weights.data) keep_scores(s, &m->tile, &m->scores);
+  raise_maxima(s, m);
+  if (plan->thirds)
+    attn__thirds_weigh(s, m, step,
+                       s->thirds.weights + index * attn__product_thirds(plan->part_rows, plan->tile_k));
+  return 1;
+}
+
+/* Scores become weights, and these meet the values; beside that, weights of the next meeting, if there is one: all
+ * where it is the last, or else half. */
+static void end(const attn__strand *s, attn__meeting *m, attn__key_step *step, attn__meeting *next,
+                int32_t last) {
+  const attn__job *job = s->job;
+  const attn__score_tile *scores = &m->scores;
+  if (job->plan->thirds)
+    job->engine->thirds->weigh(&m->weighing);
+  else
+    job->kernels->exp_sums(m->tile.rows, scores->keys, scores->scores, scores->stride, m->exponents.shifts,
+                           m->exponents.sums);
+  for (int64_t r = 0; r < m->tile.rows; r++) m->tile.state.sums[r] += m->exponents.sums[r];
+  attn__score_weigh(job->problem, job->kernels, scores);
+  if (job->plan->thirds)
+    attn__thirds_outputs(s, m, step, next, last);
+  else
+    attn__floats_outputs(s, m, step);
+  if (step->cleared) add_not_finite(s, &m->tile, scores);
 }
 
 /* Up to so many rows of a tile of one head, from row on, as a tile. */
@@ -236,27 +148,48 @@ static attn__tile part_of(const attn__strand *s, const attn__tile *tile, int64_t
     part.query += row * problem->dim;
   part.state = attn__state_past(&tile->state, row, problem->dim_v);
   const attn__score_tile scores = attn__tile_scores(&part, NULL, 0);
-  part.visible = attn__score_visible(problem, &scores);
+  if (s->job->plan->edge_rows < ATTN__PLAN_TILE_ROWS) part.visible = attn__score_visible(problem, &scores);
   return part;
 }
 
-/* The same where some rows see keys that others do not: each part of them meets what it sees. */
-static void meet_at_edge(const attn__strand *s, attn__tile *tile, attn__key_step *step) {
-  const int64_t rows = s->job->plan->edge_rows, dim_v = s->job->problem->dim_v;
+/* How many rows of a tile meet the keys of a step together. */
+static int64_t rows_together(const attn__strand *s, const attn__tile *tile, const attn__key_step *step) {
+  const attn__plan *plan = s->job->plan;
+  if (plan->part_rows > 0) return plan->part_rows;
+  if (tile->rows <= plan->edge_rows) return tile->rows;
+  const attn__score_tile scores = scores_of_step(s, tile, step, NULL);
+  return attn__score_whole(s->job->problem, &scores) ? tile->rows : plan->edge_rows;
+}
+
+/* A tile meets the keys part by part; *before is the meeting that has begun and not ended. */
+static void meet_tile(const attn__strand *s, attn__tile *tile, attn__key_step *step,
+                      attn__meeting meetings[2], attn__meeting **before, int32_t last) {
+  const int64_t rows = rows_together(s, tile, step), dim_v = s->job->problem->dim_v;
+  int32_t met = 0;
   for (int64_t row = 0; row < tile->rows; row += rows) {
-    attn__tile part = part_of(s, tile, row, rows);
-    meet_whole(s, &part, step);
-    if (!part.started) memset(part.state.outputs, 0, (size_t)(part.rows * dim_v) * sizeof(float));
+    const int64_t index = *before == &meetings[0];
+    attn__meeting *m = &meetings[index];
+    m->tile = rows < tile->rows ? part_of(s, tile, row, rows) : *tile;
+    if (!begin(s, m, index, step, *before)) {
+      if (!tile->started) memset(m->tile.state.outputs, 0, (size_t)(m->tile.rows * dim_v) * sizeof(float));
+      continue;
+    }
+    met = 1;
+    if (*before) end(s, *before, step, m, last && row + rows >= tile->rows);
+    *before = m;
+    if (s->job->plan->part_rows > 0) continue;
+    end(s, m, step, NULL, 0);
+    *before = NULL;
   }
-  tile->started = 1;
+  tile->started |= met;
 }
 
-static int32_t at_edge(const attn__strand *s, const attn__tile *tile, const attn__key_step *step) {
-  if (tile->rows <= s->job->plan->edge_rows) return 0;
-  const attn__score_tile scores = scores_of_step(s, tile, step);
-  return scores.keys > 0 && !attn__score_whole(s->job->problem, &scores);
-}
-
-void attn__meet_tile(const attn__strand *s, attn__tile *tile, attn__key_step *step) {
-  (at_edge(s, tile, step) ? meet_at_edge : meet_whole)(s, tile, step);
+void attn__meet_step(const attn__strand *s, attn__key_step *step) {
+  attn__meeting meetings[2], *before = NULL;
+  for (int64_t slot = 0; slot < s->tiles; slot++) {
+    attn__tile *tile = &s->tile[slot];
+    const attn__score_tile scores = scores_of_step(s, tile, step, NULL);
+    if (scores.keys > 0) meet_tile(s, tile, step, meetings, &before, slot == s->tiles - 1);
+  }
+  if (before) end(s, before, step, NULL, 0);
 }

@@ -21,8 +21,9 @@ enum {
   FEW_ROWS = 8,            /* up to so many rows of a head group, long keys are split */
   FEW_TO_PACK = 128,       /* up to so many rows of a block, values are not worth packing */
   WORTH_ROWS = 4,          /* left over by slabs, or more: fewer take as long */
-  EDGE_ROWS = 12,          /* rows that the edge of the causal rule or of a window is cut into, at least */
-  SPLIT_K = 4096,          /* keys of a split, at least */
+  PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
+  EDGE_ROWS = 12, /* rows that the edge of the causal rule or of a window is cut into, at least */
+  SPLIT_K = 4096, /* keys of a split, at least */
   MOST_SPLITS = 32,
   CACHE_FLOATS = 1 << 18,    /* queries, keys and values of a call that need not be asked for ahead */
   FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
@@ -37,7 +38,7 @@ static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
 
 /* Products of a multiple of so many rows are fastest. */
 static int64_t slab_of(const attn__plan *plan, const attn__engine *engine) {
-  return plan->thirds ? 2 * ATTN__THIRDS_STRIP : engine->slab;
+  return plan->thirds ? PART_ROWS : engine->slab;
 }
 
 /* About so many rows, at most most, in whole panels, of which slabs leave nothing over or as much as is worth it: the
@@ -102,9 +103,11 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
  * wants of every pair is made by the whole tile; so is what BLAS multiplies, whose bits follow the number of rows, and
  * what else is wanted is to change no bit of the output. Tiles of several heads have too few rows of each. */
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int64_t rows = attn__round_up(EDGE_ROWS, slab_of(plan, engine)), parts = plan->thirds ? 2 : 3;
+  const int64_t rows = plan->thirds ? PART_ROWS : attn__round_up(EDGE_ROWS, engine->slab);
+  const int32_t few = plan->thirds ? plan->tile_heads > 1 : plan->tile_q < 3 * rows;
   const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||
-                        problem->predict_matrix || engine->panel == 0 || plan->tile_q < parts * rows;
+                        problem->predict_matrix || engine->panel == 0 || few;
+  plan->part_rows = plan->thirds && plan->tile_heads == 1 ? PART_ROWS : 0;
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
@@ -198,12 +201,13 @@ static void lay_out_floats(attn__plan *plan, const attn__problem *problem, const
 }
 
 /* Operands in thirds. */
-static void lay_out_thirds(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+static void lay_out_thirds(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
+                           int64_t weight_rows) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, dim = problem->dim, size = sizeof(uint16_t);
   int64_t *bytes = &plan->scratch.bytes;
   plan->scratch.queries = append(bytes, plan->block_tiles * attn__product_thirds(tile_rows, dim), size);
   plan->scratch.keys = append(bytes, attn__product_thirds(plan->tile_k, dim), size);
-  plan->scratch.weights = append(bytes, attn__product_thirds(tile_rows, plan->tile_k), size);
+  plan->scratch.weights = append(bytes, attn__product_thirds(weight_rows, plan->tile_k), size);
   plan->scratch.values = append(bytes, attn__product_thirds(problem->dim_v, plan->tile_k), size);
   plan->scratch.query = append(bytes, dim, sizeof(float));
   plan->scratch.apart =
@@ -212,12 +216,13 @@ static void lay_out_thirds(attn__plan *plan, const attn__problem *problem, const
 
 static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
+  const int64_t score_rows = plan->part_rows > 0 ? 2 * plan->part_rows : tile_rows;
   int64_t *bytes = &plan->scratch.bytes;
   if (plan->thirds)
-    lay_out_thirds(plan, problem, engine);
+    lay_out_thirds(plan, problem, engine, score_rows);
   else
     lay_out_floats(plan, problem, engine);
-  plan->scratch.scores = append(bytes, tile_rows * plan->score_stride, sizeof(float));
+  plan->scratch.scores = append(bytes, score_rows * plan->score_stride, sizeof(float));
   append_state(bytes, rows, problem->dim_v, &plan->scratch.outputs, &plan->scratch.maxima,
                &plan->scratch.sums);
   if (plan->splits > 1 && plan->part.count == 0)

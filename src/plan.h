@@ -20,6 +20,8 @@ typedef struct attn__plan {
   int64_t tile_q, tile_heads, tile_k;
   int64_t score_stride; /* from a row of scores of a tile to the next: whole cache lines, at least tile_k */
   int64_t edge_rows;    /* rows of a tile that meet the keys together where some see them and some do not */
+  int64_t
+      part_rows; /* in thirds, of one head: so many rows meet keys together, and the next so many meanwhile; else 0 */
   int64_t query_parts, head_parts;
   int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
   int64_t blocks;      /* of a head group */

@@ -40,11 +40,6 @@ struct attn__strand {
   attn__ahead *ahead; /* what products ask for meanwhile */
 };
 
-/* Of the rows of a tile: what is subtracted from their scores, and the sums of exp(score - shift). */
-typedef struct attn__exponents {
-  float shifts[ATTN__PLAN_TILE_ROWS], sums[ATTN__PLAN_TILE_ROWS];
-} attn__exponents;
-
 /* Where keys [first, first + count) of the strand's sequence are. */
 static inline attn__kv_tile attn__strand_kv(const attn__strand *s, int64_t first, int64_t count) {
   return (attn__kv_tile){s->sequence.batch_k, s->kv_head, s->sequence.first_k + first, count};
@@ -62,5 +57,19 @@ typedef struct attn__key_step {
     attn__matrix apart;               /* values that are not held, with 0 for the others; data NULL: none */
   } thirds;
 } attn__key_step;
+
+/* Of the rows of a tile: what is subtracted from their scores, and the sums of exp(score - shift). */
+typedef struct attn__exponents {
+  float shifts[ATTN__PLAN_TILE_ROWS], sums[ATTN__PLAN_TILE_ROWS];
+} attn__exponents;
+
+/* A tile of queries, or a part of one, meets a tile of keys: its scores, which become weights. */
+typedef struct attn__meeting {
+  attn__tile tile;
+  attn__score_tile scores;
+  int32_t masked; /* some score may be */
+  attn__exponents exponents;
+  attn__thirds_weighing weighing; /* in thirds: what of the weights is to be made yet */
+} attn__meeting;
 
 #endif

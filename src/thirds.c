@@ -98,43 +98,48 @@ static void mend_scores(const attn__strand *s, const attn__tile *tile, const att
   }
 }
 
-void attn__thirds_scores(const attn__strand *s, const attn__tile *tile, attn__key_step *step,
-                         attn__score_tile *scores) {
+/* The steps of weights that have not been made. */
+static int64_t steps_left(const attn__thirds_weighing *weighing) {
+  const int64_t steps = attn__divide_up(weighing->lead + weighing->scores.width, ATTN__THIRDS_INNER);
+  return (weighing->scores.count - weighing->row) * steps - weighing->step;
+}
+
+void attn__thirds_scores(const attn__strand *s, attn__meeting *m, attn__key_step *step,
+                         attn__meeting *before) {
   const attn__job *job = s->job;
+  attn__score_tile *scores = &m->scores;
   const int64_t strips = (scores->first_key - step->first) / ATTN__THIRDS_STRIP;
   const int64_t end = scores->first_key + scores->keys;
   take_keys(s, step);
   scores->first_key = step->first + strips * ATTN__THIRDS_STRIP;
   scores->keys = end - scores->first_key;
   const attn__thirds_strips *keys = &step->thirds.keys;
-  const attn__thirds_product product = {.rows = tile->rows,
+  const attn__thirds_product product = {.rows = m->tile.rows,
                                         .cols = scores->keys,
                                         .steps = attn__divide_up(job->problem->dim, ATTN__THIRDS_INNER),
-                                        .left = tile->query_thirds,
+                                        .left = m->tile.query_thirds,
                                         .right = {keys->data + strips * keys->strip, keys->strip},
                                         .c = scores->scores,
                                         .stride_c = scores->stride,
                                         .factor = 1,
-                                        .ahead = s->ahead};
+                                        .ahead = s->ahead,
+                                        .beside = before ? &before->weighing : NULL,
+                                        .beside_steps = before ? steps_left(&before->weighing) : 0};
   job->engine->thirds->multiply(&product);
-  if (!tile->held || !step->thirds.held) mend_scores(s, tile, scores);
+  if (!m->tile.held || !step->thirds.held) mend_scores(s, &m->tile, scores);
 }
 
-static attn__rows score_rows(const attn__tile *tile, const attn__score_tile *scores) {
-  return (attn__rows){scores->scores, scores->stride, tile->rows, scores->keys};
-}
-
-void attn__thirds_weigh(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
-                        attn__key_step *step, attn__exponents *exponents) {
+void attn__thirds_weigh(const attn__strand *s, attn__meeting *m, attn__key_step *step, uint16_t *out) {
+  const attn__score_tile *scores = &m->scores;
   take_values(s, step);
   const int32_t as_floats = step->thirds.apart.data || s->job->problem->centers.data;
-  const attn__thirds_weighing weighing = {.scores = score_rows(tile, scores),
-                                          .lead = scores->first_key % ATTN__THIRDS_INNER,
-                                          .shifts = exponents->shifts,
-                                          .sums = exponents->sums,
-                                          .weights = as_floats ? scores->scores : NULL,
-                                          .out = s->thirds.weights};
-  s->job->engine->thirds->weigh(&weighing);
+  m->weighing =
+      (attn__thirds_weighing){.scores = {scores->scores, scores->stride, m->tile.rows, scores->keys},
+                              .lead = scores->first_key % ATTN__THIRDS_INNER,
+                              .shifts = m->exponents.shifts,
+                              .sums = m->exponents.sums,
+                              .weights = as_floats ? scores->scores : NULL,
+                              .out = out};
 }
 
 /* outputs += weights x values that thirds do not hold. */
@@ -154,26 +159,28 @@ static void add_apart(const attn__strand *s, const attn__tile *tile, const attn_
   s->job->engine->multiply(&product);
 }
 
-void attn__thirds_outputs(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
-                          const attn__key_step *step) {
+void attn__thirds_outputs(const attn__strand *s, const attn__meeting *m, const attn__key_step *step,
+                          attn__meeting *next, int32_t last) {
+  const attn__thirds_weighing *weighing = &m->weighing;
   const attn__thirds *thirds = s->job->engine->thirds;
-  const int64_t lead = scores->first_key % ATTN__THIRDS_INNER, dim_v = s->job->problem->dim_v;
-  const int64_t steps = scores->first_key / ATTN__THIRDS_INNER - step->first / ATTN__THIRDS_INNER;
+  const int64_t dim_v = s->job->problem->dim_v, inner = weighing->lead + m->scores.keys;
+  const int64_t steps = m->scores.first_key / ATTN__THIRDS_INNER - step->first / ATTN__THIRDS_INNER;
   const attn__thirds_strips *values = &step->thirds.values;
-  const attn__thirds_weighing again = {
-      .scores = score_rows(tile, scores), .lead = lead, .out = s->thirds.weights};
+  attn__thirds_weighing again = {.scores = weighing->scores, .lead = weighing->lead, .out = weighing->out};
   if (s->job->problem->centers.data) thirds->weigh(&again); /* the Gaussian has changed them */
-  const attn__thirds_product product = {
-      .rows = tile->rows,
-      .cols = dim_v,
-      .steps = attn__divide_up(lead + scores->keys, ATTN__THIRDS_INNER),
-      .left = {s->thirds.weights, attn__product_strip(lead + scores->keys)},
-      .right = {values->data + steps * ATTN__THIRDS_STEP, values->strip},
-      .c = tile->state.outputs,
-      .stride_c = dim_v,
-      .accumulate = tile->started,
-      .factor = 1 / ATTN__THIRDS_WEIGHT,
-      .ahead = s->ahead};
+  const attn__thirds_product product = {.rows = m->tile.rows,
+                                        .cols = dim_v,
+                                        .steps = attn__divide_up(inner, ATTN__THIRDS_INNER),
+                                        .left = {weighing->out, attn__product_strip(inner)},
+                                        .right = {values->data + steps * ATTN__THIRDS_STEP, values->strip},
+                                        .c = m->tile.state.outputs,
+                                        .stride_c = dim_v,
+                                        .accumulate = m->tile.started,
+                                        .factor = 1 / ATTN__THIRDS_WEIGHT,
+                                        .ahead = s->ahead,
+                                        .beside = next ? &next->weighing : NULL,
+                                        .beside_steps =
+                                            next ? steps_left(&next->weighing) / (last ? 1 : 2) : 0};
   thirds->multiply(&product);
-  if (step->thirds.apart.data) add_apart(s, tile, scores, step);
+  if (step->thirds.apart.data) add_apart(s, &m->tile, &m->scores, step);
 }

@@ -12,17 +12,18 @@
 /* The queries of a tile become its left operand, in out. */
 void attn__thirds_take_queries(const attn__strand *s, attn__tile *tile, uint16_t *out);
 
-/* Makes the scores of a tile, whose first key may become an earlier one. */
-void attn__thirds_scores(const attn__strand *s, const attn__tile *tile, attn__key_step *step,
-                         attn__score_tile *scores);
+/* Makes the scores of a meeting, whose first key may become an earlier one, and beside them what is left of the weights
+ * of the one before, if any: most of it, or all. */
+void attn__thirds_scores(const attn__strand *s, attn__meeting *m, attn__key_step *step,
+                         attn__meeting *before);
 
-/* Scores become weights: exp(score - shift). They take the place of the scores too if values that cannot be held or a Gaussian
- * are to meet them. */
-void attn__thirds_weigh(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
-                        attn__key_step *step, attn__exponents *exponents);
+/* Readies scores to become weights, exp(score - shift), in out. They take the place of the scores too if values that cannot
+ * be held or a Gaussian are to meet them. */
+void attn__thirds_weigh(const attn__strand *s, attn__meeting *m, attn__key_step *step, uint16_t *out);
 
-/* outputs += weights x values, but for those that are not finite; after attn__thirds_weigh. */
-void attn__thirds_outputs(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores,
-                          const attn__key_step *step);
+/* outputs += weights x values, but for those that are not finite; and beside that the weights of the next meeting, if any:
+ * all if it is the last, or else half. */
+void attn__thirds_outputs(const attn__strand *s, const attn__meeting *m, const attn__key_step *step,
+                          attn__meeting *next, int32_t last);
 
 #endif

@@ -137,7 +137,7 @@ static void meet_split(attn__strand *s, int64_t split) {
     attn__key_step step = {.first = attn__max(key, range.begin), .finite = -1};
     step.count = attn__min(key + plan->tile_k, range.end) - step.first;
     look_ahead(s, &step, end);
-    for (int64_t slot = 0; slot < s->tiles; slot++) attn__meet_tile(s, &s->tile[slot], &step);
+    attn__meet_step(s, &step);
   }
 }
 

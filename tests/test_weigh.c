@@ -60,15 +60,57 @@ static void fill_row(weighing *w, int64_t r, random_source *source) {
   w->shifts.data[r] = max == -INFINITY ? 0 : max;
 }
 
-static void run(weighing *w) {
+static int64_t steps_left(const attn__thirds_weighing *w) {
+  const int64_t steps = attn__divide_up(w->lead + w->scores.width, 32);
+  return (w->scores.count - w->row) * steps - w->step;
+}
+
+enum { MOST_STRIPS = 5, MOST_STEPS = 3 };
+
+/* Numbers of thirds between 1 and 2. */
+static void fill_thirds(uint16_t *thirds, random_source *source) {
+  for (int64_t n = 0; n < MOST_STRIPS * MOST_STEPS * ATTN__THIRDS_STEP; n++)
+    thirds[n] = (uint16_t)random_between(source, 0x3f80, 0x3fff);
+}
+
+/* A product of any size, with about so many steps of weights made beside it: it is what it is without them. */
+static void multiply_beside(const attn__kernels *kernels, attn__thirds_weighing *beside, int64_t count,
+                            random_source *source) {
+  static _Alignas(64) uint16_t left[MOST_STRIPS * MOST_STEPS * ATTN__THIRDS_STEP], right[COUNT_OF(left)];
+  static float alone[MOST_STRIPS * 16 * MOST_STRIPS * 16], c[COUNT_OF(alone)];
+  attn__thirds_product product = {.rows = random_between(source, 1, MOST_STRIPS * 16),
+                                  .cols = random_between(source, 1, MOST_STRIPS * 16),
+                                  .steps = random_between(source, 1, MOST_STEPS),
+                                  .c = alone,
+                                  .factor = 1};
+  const int64_t before = steps_left(beside);
+  if (left[0] == 0) fill_thirds(left, source);
+  if (right[0] == 0) fill_thirds(right, source);
+  product.left = (attn__thirds_strips){left, product.steps * ATTN__THIRDS_STEP};
+  product.right = (attn__thirds_strips){right, product.steps * ATTN__THIRDS_STEP};
+  product.stride_c = product.cols;
+  kernels->thirds->multiply(&product);
+  product.c = c;
+  product.beside = beside;
+  product.beside_steps = count;
+  kernels->thirds->multiply(&product);
+  assert_memory_equal(c, alone, (size_t)(product.rows * product.cols) * sizeof *c);
+  assert_in_range(before - steps_left(beside), count, count + 1);
+}
+
+/* Makes the weights, perhaps some of them beside products. */
+static void run(weighing *w, random_source *source) {
   float *floats[] = {NULL, w->weights.data, w->scores.data};
-  const attn__thirds_weighing asked = {.scores = {w->scores.data, w->stride, ROWS, w->keys},
-                                       .lead = w->lead,
-                                       .shifts = w->shifts.data,
-                                       .sums = w->sums.data,
-                                       .weights = floats[w->floats],
-                                       .out = w->out.data};
+  attn__thirds_weighing asked = {.scores = {w->scores.data, w->stride, ROWS, w->keys},
+                                 .lead = w->lead,
+                                 .shifts = w->shifts.data,
+                                 .sums = w->sums.data,
+                                 .weights = floats[w->floats],
+                                 .out = w->out.data};
+  for (int64_t left; random_between(source, 0, 1) && (left = steps_left(&asked)) > 1;)
+    multiply_beside(w->kernels, &asked, random_between(source, 0, left - 1), source);
   w->kernels->thirds->weigh(&asked);
+  assert_int_equal(steps_left(&asked), 0);
 }
 
 static void fail_row(const weighing *w, int64_t r, const char *what) {
@@ -110,7 +152,7 @@ static void check_weights(weighing *w, random_source *source) {
     fill_row(w, r, source);
     sums[r] = w->kernels->exp_sum(w->keys, row, w->shifts.data[r], expected + r * w->keys);
   }
-  run(w);
+  run(w, source);
   for (int64_t r = 0; r < ROWS; r++) check_row(w, r, expected + r * w->keys, sums[r]);
   for (int64_t r = ROWS; r < 16; r++)
     for (int64_t n = 0; n < attn__round_up(w->lead + w->keys, 32); n++)
@@ -146,8 +188,8 @@ static void check_masked(const weighing *whole, int64_t from, int64_t to, random
       if (j < from || j >= to) whole->scores.data[r * whole->stride + j] = -INFINITY;
   }
   weighing masked = *whole;
-  run(&masked);
-  run(&part);
+  run(&masked, source);
+  run(&part, source);
   for (int64_t r = 0; r < ROWS; r++) {
     if (bits_of(part.sums.data[r]) != bits_of(masked.sums.data[r])) fail_row(&part, r, "sum by place");
     for (int64_t n = 0; n < attn__round_up(masked.lead + masked.keys, 32); n++) {
@@ -191,7 +233,7 @@ static void check_specials(const attn__kernels *kernels) {
     w.shifts.data[1] = INFINITY;
     for (int64_t n = 0; n < keys; n++) w.scores.data[2 * w.stride + n] = -INFINITY;
     w.shifts.data[2] = 0;
-    run(&w);
+    run(&w, &source);
     assert_true(isnan(operand_number(&w.out, 0, w.lead + j)) && isnan(w.sums.data[0]));
     assert_true(isnan(operand_number(&w.out, 1, w.lead + j)) && isnan(w.sums.data[1]));
     assert_int_equal(bits_of(w.sums.data[2]), 0);

@@ -64,16 +64,17 @@ static int32_t thirds_left(const attn__rows *rows, float factor, int64_t first_r
   return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
 }
 
-/* The weights of a row, from scores or, if shifts is NULL, as they are. */
-static ALWAYS_INLINE void thirds_weigh_row(const attn__thirds_weighing *w, int64_t r, const int made,
-                                           const int kept) {
-  const int64_t width = w->scores.width, steps = (w->lead + width + 31) / 32;
+/* Up to so many steps of weights of the row that is next, from scores or, if not made, as they are. Returns how many. */
+static ALWAYS_INLINE int64_t thirds_weigh_row(attn__thirds_weighing *w, int64_t most, const int made,
+                                              const int kept) {
+  const int64_t r = w->row, width = w->scores.width, steps = (w->lead + width + 31) / 32;
+  const int64_t first = w->step, end = steps - first < most ? steps : first + most;
   const vec none = vec_set(made ? -INFINITY : 0), shift = vec_set(made ? w->shifts[r] : 0);
   const vec larger = vec_set(ATTN__THIRDS_WEIGHT), smaller = vec_set(1 / ATTN__THIRDS_WEIGHT);
   const float *row = w->scores.data + r * w->scores.stride;
-  uint16_t *to = w->out + r / 16 * steps * THIRDS_STEP + r % 16 * 32;
-  vec sum = vec_set(0);
-  for (int64_t k = -w->lead; k < width; k += 32, to += THIRDS_STEP) {
+  uint16_t *to = w->out + (r / 16 * steps + first) * THIRDS_STEP + r % 16 * 32;
+  vec sum = first > 0 ? vec_load(w->partial) : vec_set(0);
+  for (int64_t k = first * 32 - w->lead; k < end * 32 - w->lead; k += 32, to += THIRDS_STEP) {
     vec a = thirds_load(row, k, width, none), b = thirds_load(row, k + VEC_WIDTH, width, none);
     if (made && width - k <= VEC_WIDTH) { /* b has none */
       a = exp_one(vec_sub(a, shift), ATTN__THIRDS_WEIGHT);
@@ -93,17 +94,29 @@ static ALWAYS_INLINE void thirds_weigh_row(const attn__thirds_weighing *w, int64
     thirds_store(w->weights + r * w->scores.stride, k, width, vec_mul(a, smaller));
     thirds_store(w->weights + r * w->scores.stride, k + VEC_WIDTH, width, vec_mul(b, smaller));
   }
-  if (made) w->sums[r] = vec_sum(sum) * (1 / ATTN__THIRDS_WEIGHT);
+  vec_store(w->partial, sum);
+  w->step = end;
+  if (end == steps) {
+    if (made) w->sums[r] = vec_sum(sum) * (1 / ATTN__THIRDS_WEIGHT);
+    w->row++;
+    w->step = 0;
+  }
+  return end - first;
 }
 
-static void thirds_weigh(const attn__thirds_weighing *w) {
-  for (int64_t r = 0; r < w->scores.count; r++)
+/* The next so many steps of weights, or what is left of them. Not inlined: it is called in the midst of tiles' products. */
+static __attribute__((noinline)) void thirds_weigh_steps(attn__thirds_weighing *w, int64_t count) {
+  while (count > 0 && w->row < w->scores.count)
     if (!w->shifts)
-      thirds_weigh_row(w, r, 0, 0);
+      count -= thirds_weigh_row(w, count, 0, 0);
     else if (w->weights)
-      thirds_weigh_row(w, r, 1, 1);
+      count -= thirds_weigh_row(w, count, 1, 1);
     else
-      thirds_weigh_row(w, r, 1, 0);
+      count -= thirds_weigh_row(w, count, 1, 0);
+}
+
+static void thirds_weigh(attn__thirds_weighing *w) {
+  thirds_weigh_steps(w, INT64_MAX);
 }
 
 /* Numbers [col, col + 16) of a row of values, 0 where there are none, or, if some are cleared, one cannot be held. */
@@ -170,28 +183,41 @@ static int32_t thirds_right_transposed(const attn__rows *rows, float factor, uin
   return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
 }
 
+/* What is done in the shadow of each four products of tiles: a row is asked for, since many at once would keep what is
+ * multiplied waiting, and so many 256ths of a step of weights are made, since the vector units have nothing else to do. */
+typedef struct thirds_shadow {
+  attn__ahead *ahead;
+  attn__thirds_weighing *weighing;
+  int64_t pace, due;
+} thirds_shadow;
+
+static inline void thirds_in_shadow(thirds_shadow *shadow) {
+  if (shadow->ahead) ask_far(shadow->ahead, 1);
+  if (!shadow->weighing) return;
+  shadow->due += shadow->pace;
+  if (shadow->due >= 256) thirds_weigh_steps(shadow->weighing, shadow->due / 256);
+  shadow->due %= 256;
+}
+
 /* Strips of the left and right operand whose products are made together; the next strip is so many numbers on. */
 typedef struct thirds_block {
   const uint16_t *left, *right;
   int64_t left_strip, right_strip, steps;
-  attn__ahead *ahead;
+  thirds_shadow *shadow;
 } thirds_block;
 
-static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_t col) {
+static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_t col,
+                              thirds_shadow *shadow) {
   return (thirds_block){.left = p->left.data + row * p->left.strip,
                         .right = p->right.data + col * p->right.strip,
                         .left_strip = p->left.strip,
                         .right_strip = p->right.strip,
                         .steps = p->steps,
-                        .ahead = p->ahead};
+                        .shadow = shadow};
 }
 
 #define LOAD_LEFT(tile, strip, third)  TILE_LOAD(tile, left + (strip)*b->left_strip + (third)*THIRDS_TILE)
 #define LOAD_RIGHT(tile, strip, third) TILE_LOAD(tile, right + (strip)*b->right_strip + (third)*THIRDS_TILE)
-
-/* In the shadow of each group of products a row is asked for: many at once would keep what is multiplied waiting. */
-#define ASK_AHEAD                                                                                          \
-  if (b->ahead) ask_far(b->ahead, 1)
 
 #define ZERO_FOUR                                                                                          \
   TILE_ZERO(0);                                                                                            \
@@ -199,12 +225,13 @@ static thirds_block thirds_at(const attn__thirds_product *p, int64_t row, int64_
   TILE_ZERO(2);                                                                                            \
   TILE_ZERO(3)
 
+/* What is done in their shadow stands between their operands' loads, which take long, and them. */
 #define MULTIPLY_FOUR                                                                                      \
+  thirds_in_shadow(b->shadow);                                                                             \
   TILE_MULTIPLY(0, 4, 6);                                                                                  \
   TILE_MULTIPLY(1, 4, 7);                                                                                  \
   TILE_MULTIPLY(2, 5, 6);                                                                                  \
-  TILE_MULTIPLY(3, 5, 7);                                                                                  \
-  ASK_AHEAD
+  TILE_MULTIPLY(3, 5, 7)
 
 /* Tiles 0 to 3 become the sums of two strips by two. A sum waits for itself while three others are added to. The six
  * products of thirds come in the same order as below: the bits of a number must not depend on what is made with it. */
@@ -249,6 +276,7 @@ static void thirds_row(const thirds_block *b, int64_t count) {
   LOAD_LEFT(4, 0, l);                                                                                      \
   LOAD_RIGHT(5, 0, r);                                                                                     \
   LOAD_RIGHT(6, 1, r);                                                                                     \
+  thirds_in_shadow(b->shadow);                                                                             \
   TILE_MULTIPLY(0, 4, 5);                                                                                  \
   TILE_MULTIPLY(1, 4, 6);                                                                                  \
   if (count > 2) {                                                                                         \
@@ -256,8 +284,7 @@ static void thirds_row(const thirds_block *b, int64_t count) {
     LOAD_RIGHT(5, 3, r);                                                                                   \
     TILE_MULTIPLY(2, 4, 7);                                                                                \
     TILE_MULTIPLY(3, 4, 5);                                                                                \
-  }                                                                                                        \
-  ASK_AHEAD;
+  }
     ALL_TERMS(TERM)
 #undef TERM
   }
@@ -277,11 +304,11 @@ static void thirds_column(const thirds_block *b, int64_t count) {
 #define TERM(l, r)                                                                                         \
   LOAD_RIGHT(4, 0, r);                                                                                     \
   LOAD_LEFT(5, 0, l);                                                                                      \
+  thirds_in_shadow(b->shadow);                                                                             \
   TILE_MULTIPLY(0, 5, 4);                                                                                  \
   NEXT(1, 6, l)                                                                                            \
   NEXT(2, 7, l)                                                                                            \
-  NEXT(3, 5, l)                                                                                            \
-  ASK_AHEAD;
+  NEXT(3, 5, l)
     ALL_TERMS(TERM)
 #undef TERM
 #undef NEXT
@@ -315,8 +342,9 @@ static inline int32_t thirds_fits(const attn__thirds_product *p, int64_t row, in
     }                                                                                                      \
   } while (0)
 
-static void thirds_multiply_pairs(const attn__thirds_product *p, int64_t row, int64_t col) {
-  const thirds_block block = thirds_at(p, row, col);
+static void thirds_multiply_pairs(const attn__thirds_product *p, thirds_shadow *shadow, int64_t row,
+                                  int64_t col) {
+  const thirds_block block = thirds_at(p, row, col, shadow);
   thirds_two_by_two(&block);
   PUT(0, row, col);
   PUT(1, row, col + 1);
@@ -325,8 +353,9 @@ static void thirds_multiply_pairs(const attn__thirds_product *p, int64_t row, in
 }
 
 /* Up to four strips by one, from row on. */
-static void thirds_multiply_column(const attn__thirds_product *p, int64_t row, int64_t end, int64_t col) {
-  const thirds_block block = thirds_at(p, row, col);
+static void thirds_multiply_column(const attn__thirds_product *p, thirds_shadow *shadow, int64_t row,
+                                   int64_t end, int64_t col) {
+  const thirds_block block = thirds_at(p, row, col, shadow);
   const int64_t count = end - row < 4 ? end - row : 4;
   thirds_column(&block, count);
   PUT(0, row, col);
@@ -336,8 +365,9 @@ static void thirds_multiply_column(const attn__thirds_product *p, int64_t row, i
 }
 
 /* One strip by two or four, from col on. */
-static void thirds_multiply_row(const attn__thirds_product *p, int64_t row, int64_t col, int64_t end) {
-  const thirds_block block = thirds_at(p, row, col);
+static void thirds_multiply_row(const attn__thirds_product *p, thirds_shadow *shadow, int64_t row,
+                                int64_t col, int64_t end) {
+  const thirds_block block = thirds_at(p, row, col, shadow);
   const int64_t count = end - col < 4 ? end - col : 4;
   thirds_row(&block, count);
   PUT(0, row, col);
@@ -351,12 +381,18 @@ static void thirds_multiply_row(const attn__thirds_product *p, int64_t row, int6
 static void thirds_multiply(const attn__thirds_product *p) {
   const int64_t rows = (p->rows + 15) / 16, cols = (p->cols + 15) / 16;
   const int64_t paired_rows = rows - rows % 2, paired_cols = cols - cols % 2;
+  thirds_shadow shadow = {.ahead = p->ahead, .weighing = p->beside};
+  if (p->beside) {
+    const int64_t blocks = paired_rows / 2 * (paired_cols / 2) + (cols % 2) * ((rows + 3) / 4) +
+                           (rows % 2) * ((paired_cols + 3) / 4);
+    shadow.pace = (p->beside_steps * 256 + 6 * p->steps * blocks - 1) / (6 * p->steps * blocks);
+  }
   for (int64_t col = 0; col < paired_cols; col += 2)
-    for (int64_t row = 0; row < paired_rows; row += 2) thirds_multiply_pairs(p, row, col);
+    for (int64_t row = 0; row < paired_rows; row += 2) thirds_multiply_pairs(p, &shadow, row, col);
   for (int64_t row = 0; paired_cols < cols && row < rows; row += 4)
-    thirds_multiply_column(p, row, rows, paired_cols);
+    thirds_multiply_column(p, &shadow, row, rows, paired_cols);
   for (int64_t col = 0; paired_rows < rows && col < paired_cols; col += 4)
-    thirds_multiply_row(p, paired_rows, col, paired_cols);
+    thirds_multiply_row(p, &shadow, paired_rows, col, paired_cols);
 }
 
 static const attn__thirds thirds = {.begin = tile_begin,

@@ -72,6 +72,20 @@ typedef struct attn__thirds_strips {
   int64_t strip;
 } attn__thirds_strips;
 
+/* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row), and
+ * what exp_sum would return goes to sums; or, if shifts is NULL, what is there in place of scores. They are made row by
+ * row and, of a row, step by step: 32 numbers of the operand. */
+typedef struct attn__thirds_weighing {
+  attn__rows scores;
+  int64_t lead;
+  const float *shifts;
+  float *sums;
+  float *weights; /* they go here as floats too, like the scores, which may be there; NULL: not wanted */
+  uint16_t *out;
+  int64_t row, step; /* which are next; 0 at first */
+  float partial[16]; /* the sums so far of every sixteenth weight of that row */
+} attn__thirds_weighing;
+
 /* c = factor a b, or c += factor a b, of operands in thirds, over so many steps of 32 numbers of the inner length. */
 typedef struct attn__thirds_product {
   int64_t rows, cols, steps;
@@ -81,18 +95,10 @@ typedef struct attn__thirds_product {
   int32_t accumulate; /* as in attn__product */
   float factor;       /* a power of two: what an operand was multiplied by before it was cut, taken back */
   attn__ahead *ahead;
+  attn__thirds_weighing
+      *beside; /* other weights, of which so many steps are made meanwhile, or some less; NULL: none */
+  int64_t beside_steps;
 } attn__thirds_product;
-
-/* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row), and
- * what exp_sum would return goes to sums; or, if shifts is NULL, what is there in place of scores. */
-typedef struct attn__thirds_weighing {
-  attn__rows scores;
-  int64_t lead;
-  const float *shifts;
-  float *sums;
-  float *weights; /* they go here as floats too, like the scores, which may be there; NULL: not wanted */
-  uint16_t *out;
-} attn__thirds_weighing;
 
 /* Products by a unit that multiplies bfloat16, of operands that are cut into thirds first. Those that
  * cut return 1 if every number, times factor, could be held, which is so up to 2^60 (for right, from 2^-100 to 2^55, and 0).
@@ -106,7 +112,8 @@ typedef struct attn__thirds {
    * number that cannot be held is anything. */
   int32_t (*left)(const attn__rows *rows, float factor, int64_t first_row, uint16_t *out);
 
-  void (*weigh)(const attn__thirds_weighing *weighing);
+  /* Makes the weights that have not been made yet. */
+  void (*weigh)(attn__thirds_weighing *weighing);
 
   /* The rows become rows lead, ... of a right operand; those before are 0, and so is what cannot be held. */
   int32_t (*right)(const attn__rows *rows, int64_t lead, uint16_t *out);

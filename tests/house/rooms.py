@@ -30,7 +30,7 @@ LAYERS = [
     ("tile",),
     ("plan", "linear", "finish"),
     ("strand",),
-    ("thirds", "ahead"),
+    ("floats", "thirds", "ahead"),
     ("meet",),
     ("tiled", "decode", "self", "local", "merge", "softmax"),
     ("resolve",),
