@@ -183,8 +183,9 @@ static int32_t thirds_right_transposed(const attn__rows *rows, float factor, uin
   return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
 }
 
-/* What is done in the shadow of each four products of tiles: a row is asked for, since many at once would keep what is
- * multiplied waiting, and so many 256ths of a step of weights are made, since the vector units have nothing else to do. */
+/* What is done in the shadow of each four products of tiles. A row is asked for: many at once would keep what is multiplied
+ * waiting. And so many 256ths of a step of weights are due, which are made two at a time and never more: what is between
+ * two groups of products is to be less than a core looks ahead. */
 typedef struct thirds_shadow {
   attn__ahead *ahead;
   attn__thirds_weighing *weighing;
@@ -195,8 +196,9 @@ static inline void thirds_in_shadow(thirds_shadow *shadow) {
   if (shadow->ahead) ask_far(shadow->ahead, 1);
   if (!shadow->weighing) return;
   shadow->due += shadow->pace;
-  if (shadow->due >= 256) thirds_weigh_steps(shadow->weighing, shadow->due / 256);
-  shadow->due %= 256;
+  if (shadow->due < 2 * 256) return;
+  shadow->due -= 2 * 256;
+  thirds_weigh_steps(shadow->weighing, 2);
 }
 
 /* Strips of the left and right operand whose products are made together; the next strip is so many numbers on. */
