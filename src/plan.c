@@ -50,16 +50,16 @@ static int64_t rows_of_panels(int64_t rows, int64_t most, int64_t panel, int64_t
 }
 
 /* Rows of a tile, at most, and what they are to be a multiple of. The rows of a tile together see more keys than each of
- * them does: by their number, which is to be little beside a window. */
+ * them does: by their number, which is to be little beside a window. In thirds that is so of its parts. */
 static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                          int64_t *unit) {
-  const int64_t slab = slab_of(plan, engine), panel = plan->thirds ? ATTN__THIRDS_INNER : engine->panel;
+  const int64_t slab = slab_of(plan, engine), panel = engine->panel;
   const int64_t left = problem->window_left;
   const int64_t right = problem->causal ? 0 : problem->window_right;
   const int64_t most =
       attn__clamp(BLOCK_FLOATS / (problem->dim + problem->dim_v), slab, ATTN__PLAN_TILE_ROWS);
   *unit = slab;
-  if (left == ATTN__UNBOUNDED || right == ATTN__UNBOUNDED) return most / slab * slab;
+  if (plan->thirds || left == ATTN__UNBOUNDED || right == ATTN__UNBOUNDED) return most / slab * slab;
   const int64_t window = attn__add_saturating(left, right);
   const int64_t rows = attn__min(most, attn__add_saturating(window / WINDOW_ROWS, slab)) / slab * slab;
   const int64_t panels = panel > 0 && window >= panel ? rows_of_panels(rows, most, panel, slab) : 0;
@@ -101,7 +101,8 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
 
 /* By fewer rows at the edge of what positions see, fewer products are made that nobody sees. What the caller
  * wants of every pair is made by the whole tile; so is what BLAS multiplies, whose bits follow the number of rows, and
- * what else is wanted is to change no bit of the output. Tiles of several heads have too few rows of each. */
+ * what else is wanted is to change no bit of the output. Tiles of several heads have too few rows of each. In
+ * thirds, tiles of one head go by parts wherever they are: the weights of one are made beside products of the next. */
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t rows = plan->thirds ? PART_ROWS : attn__round_up(EDGE_ROWS, engine->slab);
   const int32_t few = plan->thirds ? plan->tile_heads > 1 : plan->tile_q < 3 * rows;

@@ -267,6 +267,37 @@ static void test_parts_of_tiles(void **state) {
     assert_int_equal(edge_rows(whole[n], own), ATTN__PLAN_TILE_ROWS);
 }
 
+/* In thirds, parts of 32 rows, which see fewer keys each unless something is wanted of every pair. Tiles of several heads
+ * stay whole, and beside a window they are as large as others. */
+static void test_parts_in_thirds(void **state) {
+  (void)state;
+  static const attn__thirds thirds;
+  const attn__engine engine = {.panel = 32, .slab = 8, .few = 8, .thirds = &thirds};
+  float number = 0;
+  attn__problem problem = {.batch = 1,
+                           .heads_q = 4,
+                           .heads_kv = 1,
+                           .group = 4,
+                           .len_q = 100,
+                           .len_k = 100,
+                           .dim = 64,
+                           .dim_v = 64,
+                           .causal = 1,
+                           .window_left = 40,
+                           .window_right = ATTN__UNBOUNDED,
+                           .window_dilation = 1};
+  attn__plan plan = attn__plan_make(&problem, &engine, 1);
+  assert_true(plan.thirds && plan.tile_q == 64 && plan.part_rows == 32 && plan.edge_rows == 32);
+  problem.weights.data = &number;
+  plan = attn__plan_make(&problem, &engine, 1);
+  assert_true(plan.thirds && plan.part_rows == 32 && plan.edge_rows == ATTN__PLAN_TILE_ROWS);
+  problem.weights.data = NULL;
+  problem.len_q = 32;
+  plan = attn__plan_make(&problem, &engine, 1);
+  assert_true(plan.thirds && plan.tile_heads == 2 && plan.part_rows == 0);
+  assert_int_equal(plan.edge_rows, ATTN__PLAN_TILE_ROWS);
+}
+
 /* Dense queries of one head are read where they stand, if none of them is padding; dense values that are panels where they
  * serve few rows. */
 static void test_what_stays_in_place(void **state) {
@@ -428,6 +459,7 @@ int main(void) {
       cmocka_unit_test(test_parts_of_tiles),
       cmocka_unit_test(test_what_stays_in_place),
       cmocka_unit_test(test_thirds_pay),
+      cmocka_unit_test(test_parts_in_thirds),
       cmocka_unit_test(test_asking_ahead),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
