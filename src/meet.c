@@ -13,7 +13,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "attn/attn.h"
 #include "base.h"
 #include "floats.h"
 #include "score.h"
@@ -84,53 +83,53 @@ static void add_not_finite(const attn__strand *s, const attn__tile *tile, const 
 
 /* A tile of scores for the keys of a step in the range of a query tile; none of them may be. */
 static attn__score_tile scores_of_step(const attn__strand *s, const attn__tile *tile,
-                                       const attn__key_step *step, float *where) {
-  attn__score_tile scores = attn__tile_scores(tile, where, s->job->plan->score_stride);
+                                       const attn__key_step *step, float *room) {
+  attn__score_tile scores = attn__tile_scores(tile, room, s->job->plan->score_stride);
   scores.first_key = attn__max(step->first, tile->visible.begin);
   scores.keys = attn__max(attn__min(step->first + step->count, tile->visible.end) - scores.first_key, 0);
   return scores;
 }
 
-/* Makes the scores of a meeting of number index, edits them and readies the softmax; beside that, what is left of the
- * weights of the meeting before it, if there is one. Returns 0 if there is none: its rows see no key of the step. */
-static int32_t begin(const attn__strand *s, attn__meeting *m, int64_t index, attn__key_step *step,
-                     attn__meeting *before) {
+static int64_t keys_of_step(const attn__strand *s, const attn__tile *tile, const attn__key_step *step) {
+  return scores_of_step(s, tile, step, NULL).keys;
+}
+
+/* Makes the scores of a meeting, edits them and readies the softmax; in thirds, beside that, what is left of the weights
+ * of the meeting before, if any. Returns 0 if there is no such meeting: its rows see no key of the step. */
+static int32_t begin(const attn__strand *s, attn__meeting *m, attn__key_step *step, attn__meeting *before) {
   const attn__job *job = s->job;
-  const attn__plan *plan = job->plan;
-  m->scores = scores_of_step(s, &m->tile, step, s->scores + index * plan->part_rows * plan->score_stride);
+  m->scores = scores_of_step(s, &m->tile, step, m->room);
   if (m->scores.keys == 0) return 0;
   if (attn__score_hidden(job->problem, &m->scores)) {
     skip(job->problem, &m->tile, &m->scores);
     return 0;
   }
-  if (plan->thirds)
+  if (job->plan->thirds)
     attn__thirds_scores(s, m, step, before);
   else
     attn__floats_scores(s, m, step);
   m->masked = attn__score_edit(job->problem, job->kernels, &m->scores);
   if (job->problem->weights.data) keep_scores(s, &m->tile, &m->scores);
   raise_maxima(s, m);
-  if (plan->thirds)
-    attn__thirds_weigh(s, m, step,
-                       s->thirds.weights + index * attn__product_thirds(plan->part_rows, plan->tile_k));
+  if (job->plan->thirds) attn__thirds_begin_weights(s, m, step);
   return 1;
 }
 
-/* Scores become weights, and these meet the values; beside that, weights of the next meeting, if there is one: all
- * where it is the last, or else half. */
+/* Scores become weights, and these meet the values; in thirds, beside that, weights of the next meeting, if any: half, or
+ * all if none comes after it. */
 static void end(const attn__strand *s, attn__meeting *m, attn__key_step *step, attn__meeting *next,
-                int32_t last) {
+                int32_t none_after) {
   const attn__job *job = s->job;
   const attn__score_tile *scores = &m->scores;
   if (job->plan->thirds)
-    job->engine->thirds->weigh(&m->weighing);
+    attn__thirds_end_weights(s, m);
   else
     job->kernels->exp_sums(m->tile.rows, scores->keys, scores->scores, scores->stride, m->exponents.shifts,
                            m->exponents.sums);
   for (int64_t r = 0; r < m->tile.rows; r++) m->tile.state.sums[r] += m->exponents.sums[r];
   attn__score_weigh(job->problem, job->kernels, scores);
   if (job->plan->thirds)
-    attn__thirds_outputs(s, m, step, next, last);
+    attn__thirds_outputs(s, m, step, next, none_after);
   else
     attn__floats_outputs(s, m, step);
   if (step->cleared) add_not_finite(s, &m->tile, scores);
@@ -148,6 +147,7 @@ static attn__tile part_of(const attn__strand *s, const attn__tile *tile, int64_t
     part.query += row * problem->dim;
   part.state = attn__state_past(&tile->state, row, problem->dim_v);
   const attn__score_tile scores = attn__tile_scores(&part, NULL, 0);
+  /* else each part sees what the tile does: something is wanted of every pair */
   if (s->job->plan->edge_rows < ATTN__PLAN_TILE_ROWS) part.visible = attn__score_visible(problem, &scores);
   return part;
 }
@@ -161,16 +161,15 @@ static int64_t rows_together(const attn__strand *s, const attn__tile *tile, cons
   return attn__score_whole(s->job->problem, &scores) ? tile->rows : plan->edge_rows;
 }
 
-/* A tile meets the keys part by part; *before is the meeting that has begun and not ended. */
+/* A tile meets the keys part by part. *before is the meeting that has begun and not ended, of those by turns under way. */
 static void meet_tile(const attn__strand *s, attn__tile *tile, attn__key_step *step,
                       attn__meeting meetings[2], attn__meeting **before, int32_t last) {
   const int64_t rows = rows_together(s, tile, step), dim_v = s->job->problem->dim_v;
   int32_t met = 0;
   for (int64_t row = 0; row < tile->rows; row += rows) {
-    const int64_t index = *before == &meetings[0];
-    attn__meeting *m = &meetings[index];
+    attn__meeting *m = &meetings[*before == &meetings[0]];
     m->tile = rows < tile->rows ? part_of(s, tile, row, rows) : *tile;
-    if (!begin(s, m, index, step, *before)) {
+    if (!begin(s, m, step, *before)) {
       if (!tile->started) memset(m->tile.state.outputs, 0, (size_t)(m->tile.rows * dim_v) * sizeof(float));
       continue;
     }
@@ -185,11 +184,16 @@ static void meet_tile(const attn__strand *s, attn__tile *tile, attn__key_step *s
 }
 
 void attn__meet_step(const attn__strand *s, attn__key_step *step) {
+  const attn__plan *plan = s->job->plan;
   attn__meeting meetings[2], *before = NULL;
-  for (int64_t slot = 0; slot < s->tiles; slot++) {
-    attn__tile *tile = &s->tile[slot];
-    const attn__score_tile scores = scores_of_step(s, tile, step, NULL);
-    if (scores.keys > 0) meet_tile(s, tile, step, meetings, &before, slot == s->tiles - 1);
+  int64_t tiles = s->tiles;
+  for (int64_t n = 0; n < 2; n++) {
+    meetings[n].room = s->scores + n * plan->part_rows * plan->score_stride;
+    meetings[n].weights = s->thirds.weights + n * attn__product_thirds(plan->part_rows, plan->tile_k);
   }
+  while (tiles > 0 && keys_of_step(s, &s->tile[tiles - 1], step) == 0) tiles--;
+  for (int64_t slot = 0; slot < tiles; slot++)
+    if (keys_of_step(s, &s->tile[slot], step) > 0)
+      meet_tile(s, &s->tile[slot], step, meetings, &before, slot == tiles - 1);
   if (before) end(s, before, step, NULL, 0);
 }

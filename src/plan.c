@@ -36,11 +36,6 @@ static int64_t equal_parts(int64_t length, int64_t most, int64_t unit) {
   return attn__min(attn__round_up(attn__divide_up(length, parts), unit), length);
 }
 
-/* Products of a multiple of so many rows are fastest. */
-static int64_t slab_of(const attn__plan *plan, const attn__engine *engine) {
-  return plan->thirds ? PART_ROWS : engine->slab;
-}
-
 /* About so many rows, at most most, in whole panels, of which slabs leave nothing over or as much as is worth it: the
  * windows of such tiles begin where panels do, or all at the same place in one. 0 if there are none. */
 static int64_t rows_of_panels(int64_t rows, int64_t most, int64_t panel, int64_t slab) {
@@ -53,7 +48,7 @@ static int64_t rows_of_panels(int64_t rows, int64_t most, int64_t panel, int64_t
  * them does: by their number, which is to be little beside a window. In thirds that is so of its parts. */
 static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                          int64_t *unit) {
-  const int64_t slab = slab_of(plan, engine), panel = engine->panel;
+  const int64_t slab = plan->thirds ? PART_ROWS : engine->slab, panel = engine->panel;
   const int64_t left = problem->window_left;
   const int64_t right = problem->causal ? 0 : problem->window_right;
   const int64_t most =
@@ -95,20 +90,19 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
   plan->tile_k = equal_parts(problem->len_k, attn__max(keys / unit_k * unit_k, unit_k), unit_k);
   plan->score_stride = attn__round_up(plan->tile_k, LINE_FLOATS);
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
+  plan->part_rows = plan->thirds && plan->tile_heads == 1 ? PART_ROWS : 0;
   plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
   plan->head_parts = attn__divide_up(problem->group, plan->tile_heads);
 }
 
 /* By fewer rows at the edge of what positions see, fewer products are made that nobody sees. What the caller
  * wants of every pair is made by the whole tile; so is what BLAS multiplies, whose bits follow the number of rows, and
- * what else is wanted is to change no bit of the output. Tiles of several heads have too few rows of each. In
- * thirds, tiles of one head go by parts wherever they are: the weights of one are made beside products of the next. */
+ * what else is wanted is to change no bit of the output. Tiles of several heads have too few rows of each. */
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t rows = plan->thirds ? PART_ROWS : attn__round_up(EDGE_ROWS, engine->slab);
-  const int32_t few = plan->thirds ? plan->tile_heads > 1 : plan->tile_q < 3 * rows;
+  const int32_t few = plan->thirds ? plan->part_rows == 0 : plan->tile_q < 3 * rows;
   const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||
                         problem->predict_matrix || engine->panel == 0 || few;
-  plan->part_rows = plan->thirds && plan->tile_heads == 1 ? PART_ROWS : 0;
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 

@@ -20,8 +20,8 @@ typedef struct attn__plan {
   int64_t tile_q, tile_heads, tile_k;
   int64_t score_stride; /* from a row of scores of a tile to the next: whole cache lines, at least tile_k */
   int64_t edge_rows;    /* rows of a tile that meet the keys together where some see them and some do not */
-  int64_t
-      part_rows; /* in thirds, of one head: so many rows meet keys together, and the next so many meanwhile; else 0 */
+  /* Tiles of one head in thirds: rows that meet the keys together, while weights are made of those before; else 0. */
+  int64_t part_rows;
   int64_t query_parts, head_parts;
   int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
   int64_t blocks;      /* of a head group */
@@ -41,10 +41,10 @@ typedef struct attn__plan {
     int64_t outputs; /* block rows x dim_v: not yet divided by the sum */
     int64_t raw;     /* tile rows x dim: queries before the weight of the general score */
     int64_t weight;  /* dim x ATTN__PLAN_WEIGHT_COLS: some columns of that, packed */
-    int64_t scores;  /* tile rows x score_stride */
+    int64_t scores;  /* tile rows, or those of two parts, x score_stride */
     int64_t keys;    /* dim x tile_k: transposed and packed */
     int64_t values;  /* tile_k x dim_v: packed, where they cannot be used in place */
-    int64_t weights; /* tile rows x tile_k: in thirds */
+    int64_t weights; /* as many rows x tile_k: in thirds */
     int64_t apart;   /* tile_k x dim_v: packed, those values that thirds do not hold */
     int64_t maxima;  /* block rows, float */
     int64_t sums;    /* block rows, double */

@@ -65,6 +65,8 @@ typedef struct attn__exponents {
 
 /* A tile of queries, or a part of one, meets a tile of keys: its scores, which become weights. */
 typedef struct attn__meeting {
+  float *room;       /* in the scratch, for its scores */
+  uint16_t *weights; /* the same, for its weights in thirds */
   attn__tile tile;
   attn__score_tile scores;
   int32_t masked; /* some score may be */

@@ -98,12 +98,6 @@ static void mend_scores(const attn__strand *s, const attn__tile *tile, const att
   }
 }
 
-/* The steps of weights that have not been made. */
-static int64_t steps_left(const attn__thirds_weighing *weighing) {
-  const int64_t steps = attn__divide_up(weighing->lead + weighing->scores.width, ATTN__THIRDS_INNER);
-  return (weighing->scores.count - weighing->row) * steps - weighing->step;
-}
-
 void attn__thirds_scores(const attn__strand *s, attn__meeting *m, attn__key_step *step,
                          attn__meeting *before) {
   const attn__job *job = s->job;
@@ -124,12 +118,13 @@ void attn__thirds_scores(const attn__strand *s, attn__meeting *m, attn__key_step
                                         .factor = 1,
                                         .ahead = s->ahead,
                                         .beside = before ? &before->weighing : NULL,
-                                        .beside_steps = before ? steps_left(&before->weighing) : 0};
+                                        .beside_steps =
+                                            before ? attn__thirds_steps_left(&before->weighing) : 0};
   job->engine->thirds->multiply(&product);
   if (!m->tile.held || !step->thirds.held) mend_scores(s, &m->tile, scores);
 }
 
-void attn__thirds_weigh(const attn__strand *s, attn__meeting *m, attn__key_step *step, uint16_t *out) {
+void attn__thirds_begin_weights(const attn__strand *s, attn__meeting *m, attn__key_step *step) {
   const attn__score_tile *scores = &m->scores;
   take_values(s, step);
   const int32_t as_floats = step->thirds.apart.data || s->job->problem->centers.data;
@@ -139,7 +134,11 @@ void attn__thirds_weigh(const attn__strand *s, attn__meeting *m, attn__key_step 
                               .shifts = m->exponents.shifts,
                               .sums = m->exponents.sums,
                               .weights = as_floats ? scores->scores : NULL,
-                              .out = out};
+                              .out = m->weights};
+}
+
+void attn__thirds_end_weights(const attn__strand *s, attn__meeting *m) {
+  s->job->engine->thirds->weigh(&m->weighing);
 }
 
 /* outputs += weights x values that thirds do not hold. */
@@ -160,7 +159,7 @@ static void add_apart(const attn__strand *s, const attn__tile *tile, const attn_
 }
 
 void attn__thirds_outputs(const attn__strand *s, const attn__meeting *m, const attn__key_step *step,
-                          attn__meeting *next, int32_t last) {
+                          attn__meeting *next, int32_t whole) {
   const attn__thirds_weighing *weighing = &m->weighing;
   const attn__thirds *thirds = s->job->engine->thirds;
   const int64_t dim_v = s->job->problem->dim_v, inner = weighing->lead + m->scores.keys;
@@ -168,19 +167,19 @@ void attn__thirds_outputs(const attn__strand *s, const attn__meeting *m, const a
   const attn__thirds_strips *values = &step->thirds.values;
   attn__thirds_weighing again = {.scores = weighing->scores, .lead = weighing->lead, .out = weighing->out};
   if (s->job->problem->centers.data) thirds->weigh(&again); /* the Gaussian has changed them */
-  const attn__thirds_product product = {.rows = m->tile.rows,
-                                        .cols = dim_v,
-                                        .steps = attn__divide_up(inner, ATTN__THIRDS_INNER),
-                                        .left = {weighing->out, attn__product_strip(inner)},
-                                        .right = {values->data + steps * ATTN__THIRDS_STEP, values->strip},
-                                        .c = m->tile.state.outputs,
-                                        .stride_c = dim_v,
-                                        .accumulate = m->tile.started,
-                                        .factor = 1 / ATTN__THIRDS_WEIGHT,
-                                        .ahead = s->ahead,
-                                        .beside = next ? &next->weighing : NULL,
-                                        .beside_steps =
-                                            next ? steps_left(&next->weighing) / (last ? 1 : 2) : 0};
+  const attn__thirds_product product = {
+      .rows = m->tile.rows,
+      .cols = dim_v,
+      .steps = attn__divide_up(inner, ATTN__THIRDS_INNER),
+      .left = {weighing->out, attn__product_strip(inner)},
+      .right = {values->data + steps * ATTN__THIRDS_STEP, values->strip},
+      .c = m->tile.state.outputs,
+      .stride_c = dim_v,
+      .accumulate = m->tile.started,
+      .factor = 1 / ATTN__THIRDS_WEIGHT,
+      .ahead = s->ahead,
+      .beside = next ? &next->weighing : NULL,
+      .beside_steps = next ? attn__thirds_steps_left(&next->weighing) / (whole ? 1 : 2) : 0};
   thirds->multiply(&product);
   if (step->thirds.apart.data) add_apart(s, &m->tile, &m->scores, step);
 }

@@ -17,13 +17,14 @@ void attn__thirds_take_queries(const attn__strand *s, attn__tile *tile, uint16_t
 void attn__thirds_scores(const attn__strand *s, attn__meeting *m, attn__key_step *step,
                          attn__meeting *before);
 
-/* Readies scores to become weights, exp(score - shift), in out. They take the place of the scores too if values that cannot
- * be held or a Gaussian are to meet them. */
-void attn__thirds_weigh(const attn__strand *s, attn__meeting *m, attn__key_step *step, uint16_t *out);
+/* Scores are to become weights, exp(score - shift): some beside products, the rest when these end. They take the place of the
+ * scores too if values that cannot be held or a Gaussian are to meet them. */
+void attn__thirds_begin_weights(const attn__strand *s, attn__meeting *m, attn__key_step *step);
+void attn__thirds_end_weights(const attn__strand *s, attn__meeting *m);
 
-/* outputs += weights x values, but for those that are not finite; and beside that the weights of the next meeting, if any:
- * all if it is the last, or else half. */
+/* outputs += weights x values, but for those that are not finite, once all weights are made; and beside that the weights
+ * of the next meeting, if any, as a whole or by half. */
 void attn__thirds_outputs(const attn__strand *s, const attn__meeting *m, const attn__key_step *step,
-                          attn__meeting *next, int32_t last);
+                          attn__meeting *next, int32_t whole);
 
 #endif

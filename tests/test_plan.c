@@ -9,11 +9,15 @@
 
 enum { ROUNDS = 20000 };
 
+static const attn__thirds thirds;
+
 /* As BLAS's, and as those of tables of kernels. */
 static const attn__engine engines[] = {{.panel = 0, .slab = 8},
                                        {.panel = 8, .slab = 4},
                                        {.panel = 16, .slab = 6},
-                                       {.panel = 32, .slab = 12, .few = 8}};
+                                       {.panel = 32, .slab = 12, .few = 8},
+                                       {.panel = 32, .slab = 8, .few = 8, .thirds = &thirds}};
+enum { IN_THIRDS = 4 };
 
 static const attn__engine *random_engine(random_source *source) {
   return &engines[random_between(source, 0, COUNT_OF(engines) - 1)];
@@ -46,15 +50,25 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
                           const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
   const int64_t size = sizeof(float), total = plan->splits > 1 && plan->part.count == 0;
+  const int64_t rows_met = plan->part_rows > 0 ? 2 * plan->part_rows : tile_rows;
+  const int64_t dim = problem->dim, dim_v = problem->dim_v, third = sizeof(uint16_t);
   const struct {
     int64_t begin, bytes;
   } pieces[] = {
-      {plan->scratch.queries, plan->queries_in_place ? 0 : rows * problem->dim * size},
-      {plan->scratch.outputs, rows * problem->dim_v * size},
-      {plan->scratch.scores, tile_rows * plan->score_stride * size},
-      {plan->scratch.keys,
-       plan->direct ? 0 : attn__product_floats(engine, problem->dim, plan->tile_k) * size},
-      {plan->scratch.values, attn__product_floats(engine, plan->tile_k, problem->dim_v) * size},
+      {plan->scratch.queries, plan->thirds
+                                  ? plan->block_tiles * attn__product_thirds(tile_rows, dim) * third
+                              : plan->queries_in_place ? 0
+                                                       : rows * dim * size},
+      {plan->scratch.outputs, rows * dim_v * size},
+      {plan->scratch.scores, rows_met * plan->score_stride * size},
+      {plan->scratch.keys, plan->thirds   ? attn__product_thirds(plan->tile_k, dim) * third
+                           : plan->direct ? 0
+                                          : attn__product_floats(engine, dim, plan->tile_k) * size},
+      {plan->scratch.values, plan->thirds ? attn__product_thirds(dim_v, plan->tile_k) * third
+                                          : attn__product_floats(engine, plan->tile_k, dim_v) * size},
+      {plan->scratch.weights, plan->thirds * attn__product_thirds(rows_met, plan->tile_k) * third},
+      {plan->scratch.query, plan->thirds * dim * size},
+      {plan->scratch.apart, plan->thirds * attn__product_floats(engine, plan->tile_k, dim_v) * size},
       {plan->scratch.maxima, rows * size},
       {plan->scratch.sums, rows * (int64_t)sizeof(double)},
       {plan->scratch.total_outputs, total * rows * problem->dim_v * size},
@@ -111,6 +125,7 @@ static void check_plan(const attn__problem *problem, const attn__engine *engine)
     assert_int_equal(plan.tile_heads, one.tile_heads);
     assert_int_equal(plan.tile_k, one.tile_k);
     assert_int_equal(plan.edge_rows, one.edge_rows);
+    assert_int_equal(plan.part_rows, one.part_rows);
     assert_int_equal(plan.direct, one.direct);
     assert_int_equal(plan.split_k, one.split_k);
   }
@@ -144,6 +159,7 @@ static void test_tiles_depend_on_the_shape_of_a_head_group(void **state) {
     assert_int_equal(a.tile_heads, b.tile_heads);
     assert_int_equal(a.tile_k, b.tile_k);
     assert_int_equal(a.edge_rows, b.edge_rows);
+    assert_int_equal(a.part_rows, b.part_rows);
     assert_int_equal(a.direct, b.direct);
     assert_int_equal(a.split_k, b.split_k);
     support_round_ends();
@@ -179,7 +195,8 @@ static void test_empty_problems(void **state) {
   }
 }
 
-/* Where a window is small, so are tiles: rows see together what each of them does and as many keys more. */
+/* Where a window is small, so are tiles: rows see together what each of them does and as many keys more. In thirds that is so
+ * of their parts. */
 static void test_small_windows_have_small_tiles(void **state) {
   (void)state;
   attn__problem problem = {.batch = 1,
@@ -195,7 +212,8 @@ static void test_small_windows_have_small_tiles(void **state) {
                            .window_right = ATTN__UNBOUNDED,
                            .window_dilation = 1};
   for (size_t n = 0; n < COUNT_OF(engines); n++) {
-    assert_true(attn__plan_make(&problem, &engines[n], 1).tile_q <= 32);
+    const attn__plan plan = attn__plan_make(&problem, &engines[n], 1);
+    assert_true((plan.part_rows > 0 ? plan.part_rows : plan.tile_q) <= 32);
     attn__problem wide = problem;
     wide.window_left = 2000;
     assert_true(attn__plan_make(&wide, &engines[n], 1).tile_q > 32);
@@ -271,8 +289,7 @@ static void test_parts_of_tiles(void **state) {
  * stay whole, and beside a window they are as large as others. */
 static void test_parts_in_thirds(void **state) {
   (void)state;
-  static const attn__thirds thirds;
-  const attn__engine engine = {.panel = 32, .slab = 8, .few = 8, .thirds = &thirds};
+  const attn__engine engine = engines[IN_THIRDS];
   float number = 0;
   attn__problem problem = {.batch = 1,
                            .heads_q = 4,
@@ -351,8 +368,7 @@ static void test_what_stays_in_place(void **state) {
 /* Thirds are for many rows, more where widths are padded, of dot scores. */
 static void test_thirds_pay(void **state) {
   (void)state;
-  static const attn__thirds thirds;
-  const attn__engine engine = {.panel = 32, .slab = 8, .few = 8, .thirds = &thirds};
+  const attn__engine engine = engines[IN_THIRDS];
   const attn__problem least = {.batch = 1,
                                .heads_q = 1,
                                .heads_kv = 1,

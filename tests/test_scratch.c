@@ -10,6 +10,7 @@
 static const case_spec shapes[] = {
     {.batch = 2, .heads_q = 4, .heads_kv = 2, .len_q = 70, .len_k = 140, .dim = 9, .dim_v = 12, .lse = 1},
     {.batch = 2, .heads_q = 6, .heads_kv = 2, .len_q = 1, .len_k = 150, .dim = 8, .lse = 1},
+    {.batch = 2, .heads_q = 4, .heads_kv = 2, .len_q = 70, .len_k = 140, .dim = 33, .dim_v = 40, .lse = 1},
 };
 
 static const layer_spec layer_shape = {.batch = 2,
@@ -122,8 +123,9 @@ static void test_parts_of_tiles(void **state) {
   allocator self;
   const attn_options options = allocator_options(&self, 1);
   attn_context *context = allocator_context(&options);
-  const case_spec shape = {.batch = 1, .heads_q = 1, .len_q = 1344, .len_k = 1344, .dim = 4};
   for (int64_t left = 1000; left < 1064; left += 9) {
+    const case_spec shape = {
+        .batch = 1, .heads_q = 1, .len_q = 1344, .len_k = 1344, .dim = left % 2 ? 4 : 24};
     random_source source = random_seeded(support_seed());
     attention_case c;
     case_open(&c, &shape, &source);

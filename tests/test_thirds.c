@@ -95,9 +95,11 @@ static void test_sizes(void **state) {
 
 static void check_lengths(const attn__kernels *kernels) {
   open_contexts(kernels);
-  for (int64_t len_k = 1; len_k <= 600; len_k += len_k < 70 ? 3 : 41)
+  for (int64_t len_k = 1; len_k <= 600; len_k += len_k < 70 ? 3 : 41) {
     check_case(&(case_spec){.batch = 1, .heads_q = 1, .len_q = 130, .len_k = len_k, .dim = 64, .lse = 1},
                NULL, NULL);
+    assert_true(thirds_counted_beside() > 0);
+  }
   close_contexts();
 }
 
@@ -106,7 +108,7 @@ static void test_lengths(void **state) {
   thirds_for_each(check_lengths);
 }
 
-/* Left, right, and where the first position is. */
+/* Left, right, where the first position is, and the prefix. */
 static void set_window(attention_case *c, const void *what, random_source *source) {
   const int64_t *window = what;
   (void)source;
@@ -114,11 +116,14 @@ static void set_window(attention_case *c, const void *what, random_source *sourc
   c->args.window_left = window[0];
   c->args.window_right = window[1];
   c->args.offset = window[2];
+  c->args.window_prefix = window[3];
 }
 
 static void check_windows(const attn__kernels *kernels) {
-  const int64_t windows[][3] = {{7, -1, 0},   {-1, 5, 0},   {33, 17, 11}, {101, 0, 150}, {0, 3, 40},
-                                {255, 31, 1}, {16, 16, -9}, {63, 65, 77}, {-1, -1, 3},   {1000, 200, 200}};
+  /* In the last two, parts of a tile see nothing of keys that others do. */
+  const int64_t windows[][4] = {{7, -1, 0},  {-1, 5, 0},       {33, 17, 11}, {101, 0, 150},
+                                {0, 3, 40},  {255, 31, 1},     {16, 16, -9}, {63, 65, 77},
+                                {-1, -1, 3}, {1000, 200, 200}, {20, 10, 90}, {30, 0, 200, 20}};
   case_spec spec = {.batch = 1, .heads_q = 2, .len_q = 200, .len_k = 401, .dim = 31, .dim_v = 33, .lse = 1};
   open_contexts(kernels);
   for (size_t n = 0; n < COUNT_OF(windows); n++)

@@ -7,7 +7,7 @@
 #include "base.h"
 #include "thirds_case.h"
 
-enum { ROWS = 5 };
+enum { ROWS = 19 };
 
 /* Rows of scores between unreadable pages, and what becomes of them. Weights as floats are elsewhere, in place of the
  * scores, or not wanted. */
@@ -60,11 +60,6 @@ static void fill_row(weighing *w, int64_t r, random_source *source) {
   w->shifts.data[r] = max == -INFINITY ? 0 : max;
 }
 
-static int64_t steps_left(const attn__thirds_weighing *w) {
-  const int64_t steps = attn__divide_up(w->lead + w->scores.width, 32);
-  return (w->scores.count - w->row) * steps - w->step;
-}
-
 enum { MOST_STRIPS = 5, MOST_STEPS = 3 };
 
 /* Numbers of thirds between 1 and 2. */
@@ -83,7 +78,7 @@ static void multiply_beside(const attn__kernels *kernels, attn__thirds_weighing 
                                   .steps = random_between(source, 1, MOST_STEPS),
                                   .c = alone,
                                   .factor = 1};
-  const int64_t before = steps_left(beside);
+  const int64_t before = attn__thirds_steps_left(beside);
   if (left[0] == 0) fill_thirds(left, source);
   if (right[0] == 0) fill_thirds(right, source);
   product.left = (attn__thirds_strips){left, product.steps * ATTN__THIRDS_STEP};
@@ -95,22 +90,27 @@ static void multiply_beside(const attn__kernels *kernels, attn__thirds_weighing 
   product.beside_steps = count;
   kernels->thirds->multiply(&product);
   assert_memory_equal(c, alone, (size_t)(product.rows * product.cols) * sizeof *c);
-  assert_in_range(before - steps_left(beside), attn__min(count - count % 2, 12 * product.steps), count + 1);
+  assert_in_range(before - attn__thirds_steps_left(beside),
+                  attn__min(count - count % 2, 12 * product.steps), count);
 }
 
-/* Makes the weights, perhaps some of them beside products. */
-static void run(weighing *w, random_source *source) {
+/* Makes the weights, perhaps some of them beside products; from scores, or as they are. */
+static void run_with(weighing *w, const float *shifts, random_source *source) {
   float *floats[] = {NULL, w->weights.data, w->scores.data};
   attn__thirds_weighing asked = {.scores = {w->scores.data, w->stride, ROWS, w->keys},
                                  .lead = w->lead,
-                                 .shifts = w->shifts.data,
+                                 .shifts = shifts,
                                  .sums = w->sums.data,
                                  .weights = floats[w->floats],
                                  .out = w->out.data};
-  for (int64_t left; random_between(source, 0, 1) && (left = steps_left(&asked)) > 1;)
+  for (int64_t left; random_between(source, 0, 1) && (left = attn__thirds_steps_left(&asked)) > 1;)
     multiply_beside(w->kernels, &asked, random_between(source, 0, left - 1), source);
   w->kernels->thirds->weigh(&asked);
-  assert_int_equal(steps_left(&asked), 0);
+  assert_int_equal(attn__thirds_steps_left(&asked), 0);
+}
+
+static void run(weighing *w, random_source *source) {
+  run_with(w, w->shifts.data, source);
 }
 
 static void fail_row(const weighing *w, int64_t r, const char *what) {
@@ -154,7 +154,7 @@ static void check_weights(weighing *w, random_source *source) {
   }
   run(w, source);
   for (int64_t r = 0; r < ROWS; r++) check_row(w, r, expected + r * w->keys, sums[r]);
-  for (int64_t r = ROWS; r < 16; r++)
+  for (int64_t r = ROWS; r < 32; r++)
     for (int64_t n = 0; n < attn__round_up(w->lead + w->keys, 32); n++)
       if (!operand_is_untouched(&w->out, r, n)) fail_row(w, r, "written, which it may not be");
   free(expected);
@@ -252,10 +252,38 @@ static void test_specials(void **state) {
   thirds_for_each_begun(check_specials);
 }
 
+/* Weights as they are, with nothing but zeros beside them. */
+static void check_as_they_are(const attn__kernels *kernels) {
+  random_source source = random_seeded(support_seed());
+  for (int64_t keys = 1; keys <= 130; keys += 3) {
+    weighing w = weighing_make(kernels, keys, random_between(&source, 0, 31), &source);
+    w.floats = NOWHERE;
+    for (int64_t n = 0; n < (ROWS - 1) * w.stride + keys; n++)
+      w.scores.data[n] = fabsf(random_normal(&source));
+    run_with(&w, NULL, &source);
+    for (int64_t r = 0; r < ROWS; r++)
+      for (int64_t n = 0; n < attn__round_up(w.lead + keys, 32); n++) {
+        const int64_t j = n - w.lead;
+        if (j < 0 || j >= keys)
+          assert_true(operand_is_zero(&w.out, r, n));
+        else if (!is_near(operand_number(&w.out, r, n) / (double)ATTN__THIRDS_WEIGHT,
+                          w.scores.data[r * w.stride + j], 0))
+          fail_row(&w, r, "not the weights that were there");
+      }
+    weighing_free(&w);
+  }
+}
+
+static void test_as_they_are(void **state) {
+  (void)state;
+  thirds_for_each_begun(check_as_they_are);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_weights),
       cmocka_unit_test(test_places),
+      cmocka_unit_test(test_as_they_are),
       cmocka_unit_test(test_specials),
   };
   const int skipped = thirds_skip_missing();

@@ -31,11 +31,13 @@ void thirds_for_each_begun(thirds_check check) {
 
 static attn__thirds counting; /* of the table that contexts are over; its products are counted */
 static void (*multiply)(const attn__thirds_product *product);
-static atomic_int products;
+static atomic_int products, beside; /* these with weights made beside them */
 
 static void count_and_multiply(const attn__thirds_product *product) {
+  const int64_t before = product->beside ? attn__thirds_steps_left(product->beside) : 0;
   atomic_fetch_add(&products, 1);
   multiply(product);
+  if (product->beside && attn__thirds_steps_left(product->beside) < before) atomic_fetch_add(&beside, 1);
 }
 
 attn_context *thirds_context(const attn__kernels *kernels, int32_t threads) {
@@ -53,10 +55,15 @@ attn_context *thirds_context(const attn__kernels *kernels, int32_t threads) {
 
 void thirds_count_from_zero(void) {
   atomic_store(&products, 0);
+  atomic_store(&beside, 0);
 }
 
 int thirds_counted(void) {
   return atomic_load(&products);
+}
+
+int thirds_counted_beside(void) {
+  return atomic_load(&beside);
 }
 
 int thirds_skip_missing(void) {

@@ -19,6 +19,7 @@ void thirds_for_each_begun(thirds_check check);
 attn_context *thirds_context(const attn__kernels *kernels, int32_t threads);
 void thirds_count_from_zero(void);
 int thirds_counted(void);
+int thirds_counted_beside(void); /* those with weights made beside them */
 
 /* Says why on standard output if no table has thirds, and returns SUPPORT_SKIPPED; else prints which do and returns 0.
  * For the start of main. */

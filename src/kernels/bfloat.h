@@ -67,7 +67,7 @@ static int32_t thirds_left(const attn__rows *rows, float factor, int64_t first_r
 /* Up to so many steps of weights of the row that is next, from scores or, if not made, as they are. Returns how many. */
 static ALWAYS_INLINE int64_t thirds_weigh_row(attn__thirds_weighing *w, int64_t most, const int made,
                                               const int kept) {
-  const int64_t r = w->row, width = w->scores.width, steps = (w->lead + width + 31) / 32;
+  const int64_t r = w->row, width = w->scores.width, steps = attn__thirds_row_steps(w);
   const int64_t first = w->step, end = steps - first < most ? steps : first + most;
   const vec none = vec_set(made ? -INFINITY : 0), shift = vec_set(made ? w->shifts[r] : 0);
   const vec larger = vec_set(ATTN__THIRDS_WEIGHT), smaller = vec_set(1 / ATTN__THIRDS_WEIGHT);
@@ -183,22 +183,24 @@ static int32_t thirds_right_transposed(const attn__rows *rows, float factor, uin
   return vec_pairs_to(largest, ATTN__THIRDS_LIMIT);
 }
 
-/* What is done in the shadow of each four products of tiles. A row is asked for: many at once would keep what is multiplied
- * waiting. And so many 256ths of a step of weights are due, which are made two at a time and never more: what is between
- * two groups of products is to be less than a core looks ahead. */
+/* What is done in the shadow of each group of products of tiles, up to four. A row is asked for: many at once would keep
+ * what is multiplied waiting. And weights are made, two steps at a time and never more: what is between two groups of
+ * products is to be less than a core looks ahead. */
 typedef struct thirds_shadow {
   attn__ahead *ahead;
   attn__thirds_weighing *weighing;
-  int64_t pace, due;
+  int64_t pace, due; /* what of a step is to be made for each group, and what has not been made, in DUEs */
 } thirds_shadow;
+
+enum { DUE = 256, STEPS_AT_ONCE = 2 };
 
 static inline void thirds_in_shadow(thirds_shadow *shadow) {
   if (shadow->ahead) ask_far(shadow->ahead, 1);
   if (!shadow->weighing) return;
   shadow->due += shadow->pace;
-  if (shadow->due < 2 * 256) return;
-  shadow->due -= 2 * 256;
-  thirds_weigh_steps(shadow->weighing, 2);
+  if (shadow->due < STEPS_AT_ONCE * DUE) return;
+  shadow->due -= STEPS_AT_ONCE * DUE;
+  thirds_weigh_steps(shadow->weighing, STEPS_AT_ONCE);
 }
 
 /* Strips of the left and right operand whose products are made together; the next strip is so many numbers on. */
@@ -379,16 +381,19 @@ static void thirds_multiply_row(const attn__thirds_product *p, thirds_shadow *sh
   PUT(3, row, col + 3);
 }
 
+/* The groups of products of so many strips: six of each block below and step. */
+static int64_t thirds_groups(int64_t rows, int64_t cols, int64_t steps) {
+  const int64_t pairs = rows / 2 * (cols / 2), column = cols % 2 * ((rows + 3) / 4);
+  return 6 * steps * (pairs + column + rows % 2 * ((cols - cols % 2 + 3) / 4));
+}
+
 /* Pairs of strips by pairs; then the last column of strips, if it is left over, then the last row. */
 static void thirds_multiply(const attn__thirds_product *p) {
   const int64_t rows = (p->rows + 15) / 16, cols = (p->cols + 15) / 16;
   const int64_t paired_rows = rows - rows % 2, paired_cols = cols - cols % 2;
+  const int64_t groups = thirds_groups(rows, cols, p->steps);
   thirds_shadow shadow = {.ahead = p->ahead, .weighing = p->beside};
-  if (p->beside) {
-    const int64_t blocks = paired_rows / 2 * (paired_cols / 2) + (cols % 2) * ((rows + 3) / 4) +
-                           (rows % 2) * ((paired_cols + 3) / 4);
-    shadow.pace = (p->beside_steps * 256 + 6 * p->steps * blocks - 1) / (6 * p->steps * blocks);
-  }
+  if (p->beside && groups > 0) shadow.pace = (p->beside_steps * DUE + groups - 1) / groups;
   for (int64_t col = 0; col < paired_cols; col += 2)
     for (int64_t row = 0; row < paired_rows; row += 2) thirds_multiply_pairs(p, &shadow, row, col);
   for (int64_t row = 0; paired_cols < cols && row < rows; row += 4)

@@ -86,6 +86,14 @@ typedef struct attn__thirds_weighing {
   float partial[16]; /* the sums so far of every sixteenth weight of that row */
 } attn__thirds_weighing;
 
+/* The steps of a row, and those that have not been made yet. */
+static inline int64_t attn__thirds_row_steps(const attn__thirds_weighing *w) {
+  return (w->lead + w->scores.width + ATTN__THIRDS_INNER - 1) / ATTN__THIRDS_INNER;
+}
+static inline int64_t attn__thirds_steps_left(const attn__thirds_weighing *w) {
+  return (w->scores.count - w->row) * attn__thirds_row_steps(w) - w->step;
+}
+
 /* c = factor a b, or c += factor a b, of operands in thirds, over so many steps of 32 numbers of the inner length. */
 typedef struct attn__thirds_product {
   int64_t rows, cols, steps;
@@ -95,8 +103,8 @@ typedef struct attn__thirds_product {
   int32_t accumulate; /* as in attn__product */
   float factor;       /* a power of two: what an operand was multiplied by before it was cut, taken back */
   attn__ahead *ahead;
-  attn__thirds_weighing
-      *beside; /* other weights, of which so many steps are made meanwhile, or some less; NULL: none */
+  /* Other weights, NULL for none, of which so many steps are made meanwhile, or some less. */
+  attn__thirds_weighing *beside;
   int64_t beside_steps;
 } attn__thirds_product;
 
