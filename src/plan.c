@@ -12,15 +12,16 @@ enum {
   DIRECT_K =
       512, /* the same where they are multiplied where they stand: streams begin anew with each tile */
   DIRECT_FLOATS = 1 << 17,
-  THIRDS_FLOATS = 1 << 14, /* the same for keys in thirds */
-  THIRDS_WIDEST = 512,     /* wider ones would take more than a MiB of scratch */
-  TILE_FLOATS = 1 << 15,   /* a transposed tile of keys, at most: as much again for the values */
-  WINDOW_ROWS = 16,        /* a tile has one row for so many keys of a window, at most */
-  BLOCK_FLOATS = 1 << 17,  /* copied queries and outputs of a block, at most */
-  TASKS_PER_THREAD = 4,    /* at least, where there is enough work: what evens out unequal tasks */
-  FEW_ROWS = 8,            /* up to so many rows of a head group, long keys are split */
-  FEW_TO_PACK = 128,       /* up to so many rows of a block, values are not worth packing */
-  WORTH_ROWS = 4,          /* left over by slabs, or more: fewer take as long */
+  THIRDS_BYTES = 508 << 10, /* of scratch for a tile of keys in thirds and what meets it, at most */
+  THIRDS_WIDEST = 512,      /* wider ones would take more than a MiB of scratch */
+  TILE_FLOATS = 1 << 15,    /* a transposed tile of keys, at most: as much again for the values */
+  WINDOW_ROWS = 16,         /* a tile has one row for so many keys of a window, at most */
+  BLOCK_FLOATS = 1 << 17,   /* copied queries and states of a block, at most */
+  STATE_FLOATS = 3,         /* of a row, beside its output: a float and a double */
+  TASKS_PER_THREAD = 4,     /* at least, where there is enough work: what evens out unequal tasks */
+  FEW_ROWS = 8,             /* up to so many rows of a head group, long keys are split */
+  FEW_TO_PACK = 128,        /* up to so many rows of a block, values are not worth packing */
+  WORTH_ROWS = 4,           /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
   EDGE_ROWS = 12, /* rows that the edge of the causal rule or of a window is cut into, at least */
   SPLIT_K = 4096, /* keys of a split, at least */
@@ -78,6 +79,16 @@ static void choose_queries(attn__plan *plan, const attn__problem *problem) {
                            !problem->lengths_q && !problem->starts_q;
 }
 
+/* Keys of a tile in thirds, at most. */
+static int64_t most_keys_in_thirds(const attn__problem *problem, const attn__engine *engine) {
+  const int64_t inner = ATTN__THIRDS_INNER, rows = 2 * PART_ROWS;
+  const int64_t thirds = attn__product_thirds(inner, problem->dim) +
+                         attn__product_thirds(problem->dim_v, inner) + attn__product_thirds(rows, inner);
+  const int64_t floats = attn__product_floats(engine, inner, problem->dim_v) + rows * inner;
+  const int64_t bytes = thirds * (int64_t)sizeof(uint16_t) + floats * (int64_t)sizeof(float);
+  return attn__clamp(THIRDS_BYTES / bytes, 1, ATTN__THIRDS_KEYS / inner) * inner;
+}
+
 static void choose_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   int64_t unit;
   const int64_t rows = most_rows(plan, problem, engine, &unit);
@@ -85,7 +96,7 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
   const int64_t unit_k = plan->thirds ? ATTN__THIRDS_INNER : LINE_FLOATS;
   int64_t keys = attn__min(TILE_FLOATS / dim, TILE_K);
   if (plan->direct) keys = attn__min(DIRECT_FLOATS / dim, DIRECT_K);
-  if (plan->thirds) keys = attn__min(THIRDS_FLOATS / dim, ATTN__THIRDS_KEYS);
+  if (plan->thirds) keys = most_keys_in_thirds(problem, engine);
   plan->tile_q = equal_parts(problem->len_q, rows, unit);
   plan->tile_k = equal_parts(problem->len_k, attn__max(keys / unit_k * unit_k, unit_k), unit_k);
   plan->score_stride = attn__round_up(plan->tile_k, LINE_FLOATS);
@@ -143,10 +154,10 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
                           int64_t threads) {
   const int64_t groups = problem->batch * problem->heads_kv;
   const int64_t tiles = plan->query_parts * plan->head_parts;
-  const int64_t copied = plan->thirds ? attn__product_strip(problem->dim) / (2 * ATTN__THIRDS_STRIP)
-                                      : (plan->queries_in_place ? 0 : problem->dim);
-  const int64_t row_floats = problem->dim_v + copied;
-  const int64_t tile_floats = plan->tile_q * plan->tile_heads * row_floats;
+  const int64_t rows = plan->tile_q * plan->tile_heads;
+  const int64_t copied = plan->thirds ? attn__product_thirds(rows, problem->dim) / 2
+                                      : (plan->queries_in_place ? 0 : rows * problem->dim);
+  const int64_t tile_floats = rows * (problem->dim_v + STATE_FLOATS) + copied;
   const double threads_paid = flops(problem) / FLOPS_PER_THREAD;
   if (threads_paid < (double)threads) threads = attn__max((int64_t)threads_paid, 1);
   int64_t most = attn__clamp(BLOCK_FLOATS / tile_floats, 1, ATTN__PLAN_BLOCK_TILES);
