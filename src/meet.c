@@ -176,9 +176,10 @@ static void meet_tile(const attn__strand *s, attn__tile *tile, attn__key_step *s
     met = 1;
     if (*before) end(s, *before, step, m, last && row + rows >= tile->rows);
     *before = m;
-    if (s->job->plan->part_rows > 0) continue;
-    end(s, m, step, NULL, 0);
-    *before = NULL;
+    if (s->job->plan->part_rows == 0) {
+      end(s, m, step, NULL, 0);
+      *before = NULL;
+    }
   }
   tile->started |= met;
 }

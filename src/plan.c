@@ -13,7 +13,7 @@ enum {
       512, /* the same where they are multiplied where they stand: streams begin anew with each tile */
   DIRECT_FLOATS = 1 << 17,
   THIRDS_BYTES = 508 << 10, /* of scratch for a tile of keys in thirds and what meets it, at most */
-  THIRDS_WIDEST = 512,      /* wider ones would take more than a MiB of scratch */
+  THIRDS_WIDEST = 512,      /* 1,024 would take more than a MiB of scratch */
   TILE_FLOATS = 1 << 15,    /* a transposed tile of keys, at most: as much again for the values */
   WINDOW_ROWS = 16,         /* a tile has one row for so many keys of a window, at most */
   BLOCK_FLOATS = 1 << 17,   /* copied queries and states of a block, at most */

@@ -195,22 +195,28 @@ static void test_empty_problems(void **state) {
   }
 }
 
+/* One head group, causal, as many keys as queries. */
+static attn__problem causal_problem(int64_t group, int64_t len) {
+  return (attn__problem){.batch = 1,
+                         .heads_q = group,
+                         .heads_kv = 1,
+                         .group = group,
+                         .len_q = len,
+                         .len_k = len,
+                         .dim = 64,
+                         .dim_v = 64,
+                         .causal = 1,
+                         .window_left = ATTN__UNBOUNDED,
+                         .window_right = ATTN__UNBOUNDED,
+                         .window_dilation = 1};
+}
+
 /* Where a window is small, so are tiles: rows see together what each of them does and as many keys more. In thirds that is so
  * of their parts. */
 static void test_small_windows_have_small_tiles(void **state) {
   (void)state;
-  attn__problem problem = {.batch = 1,
-                           .heads_q = 1,
-                           .heads_kv = 1,
-                           .group = 1,
-                           .len_q = 5000,
-                           .len_k = 5000,
-                           .dim = 64,
-                           .dim_v = 64,
-                           .causal = 1,
-                           .window_left = 100,
-                           .window_right = ATTN__UNBOUNDED,
-                           .window_dilation = 1};
+  attn__problem problem = causal_problem(1, 5000);
+  problem.window_left = 100;
   for (size_t n = 0; n < COUNT_OF(engines); n++) {
     const attn__plan plan = attn__plan_make(&problem, &engines[n], 1);
     assert_true((plan.part_rows > 0 ? plan.part_rows : plan.tile_q) <= 32);
@@ -223,17 +229,7 @@ static void test_small_windows_have_small_tiles(void **state) {
 /* Rows of tiles beside a window are whole panels where slabs leave over nothing or much. */
 static void test_rows_beside_windows(void **state) {
   (void)state;
-  attn__problem problem = {.batch = 1,
-                           .heads_q = 1,
-                           .heads_kv = 1,
-                           .group = 1,
-                           .len_q = 4800,
-                           .len_k = 4800,
-                           .dim = 64,
-                           .dim_v = 64,
-                           .causal = 1,
-                           .window_right = ATTN__UNBOUNDED,
-                           .window_dilation = 1};
+  attn__problem problem = causal_problem(1, 4800);
   const struct {
     int64_t left, engine, rows;
   } cases[] = {{31, 3, 12}, {32, 3, 32},  {256, 3, 32}, {512, 3, 64}, {4000, 3, 64},         {15, 2, 6},
@@ -291,18 +287,8 @@ static void test_parts_in_thirds(void **state) {
   (void)state;
   const attn__engine engine = engines[IN_THIRDS];
   float number = 0;
-  attn__problem problem = {.batch = 1,
-                           .heads_q = 4,
-                           .heads_kv = 1,
-                           .group = 4,
-                           .len_q = 100,
-                           .len_k = 100,
-                           .dim = 64,
-                           .dim_v = 64,
-                           .causal = 1,
-                           .window_left = 40,
-                           .window_right = ATTN__UNBOUNDED,
-                           .window_dilation = 1};
+  attn__problem problem = causal_problem(4, 100);
+  problem.window_left = 40;
   attn__plan plan = attn__plan_make(&problem, &engine, 1);
   assert_true(plan.thirds && plan.tile_q == 64 && plan.part_rows == 32 && plan.edge_rows == 32);
   problem.weights.data = &number;
