@@ -124,8 +124,8 @@ static void end(const attn__strand *s, attn__meeting *m, attn__key_step *step, a
   if (job->plan->thirds)
     attn__thirds_end_weights(s, m);
   else
-    job->kernels->exp_sums(m->tile.rows, scores->keys, scores->scores, scores->stride, m->exponents.shifts,
-                           m->exponents.sums);
+    job->kernels->weigh_rows(m->tile.rows, scores->keys, scores->scores, scores->stride,
+                             m->exponents.shifts, m->exponents.sums);
   for (int64_t r = 0; r < m->tile.rows; r++) m->tile.state.sums[r] += m->exponents.sums[r];
   attn__score_weigh(job->problem, job->kernels, scores);
   if (job->plan->thirds)

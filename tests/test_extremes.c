@@ -82,6 +82,42 @@ static void test_values(void **state) {
   }
 }
 
+/* The first key has a score of 0 and a value of 0, the others this score and a value of 1e30. */
+static void fill_faint(attention_case *c, float score) {
+  for (int64_t h = 0; h < c->spec.heads_q; h++) {
+    for (int64_t i = 0; i < c->spec.len_q; i++) tensor_row(&c->query, 0, h, i)[0] = score;
+    for (int64_t j = 0; j < c->spec.len_k; j++) {
+      tensor_row(&c->key, 0, h, j)[0] = j > 0;
+      for (int64_t d = 0; d < c->spec.dim_v; d++) tensor_row(&c->value, 0, h, j)[d] = j > 0 ? 1e30f : 0;
+    }
+  }
+}
+
+/* 1 if each output is so large, but for roundings; 0 is 0. */
+static int outputs_are(const attention_case *c, double expected) {
+  for (int64_t h = 0; h < c->spec.heads_q; h++)
+    for (int64_t i = 0; i < c->spec.len_q; i++)
+      for (int64_t d = 0; d < c->spec.dim_v; d++)
+        if (fabs((double)tensor_row(&c->output, 0, h, i)[d] - expected) > 4e-5 * expected) return 0;
+  return 1;
+}
+
+/* Weights below exp(-80) of the largest are in no output, those above are. */
+static void test_faint_weights(void **state) {
+  (void)state;
+  for (int64_t round = 0; round < 4; round++) {
+    const float score = round < 2 ? -80.1f : -79.9f;
+    random_source source;
+    attention_case c;
+    open_round(&c, round, &source);
+    fill_faint(&c, score);
+    case_run(&c, context);
+    const double others = (double)(c.spec.len_k - 1) * 1e30 * exp((double)score);
+    assert_true(outputs_are(&c, round < 2 ? 0 : others));
+    close_round(&c);
+  }
+}
+
 /* A few of the numbers of a tensor become such as are not finite. */
 static void spoil(tensor *t, random_source *source) {
   const float specials[] = {NAN, INFINITY, -INFINITY};
@@ -141,6 +177,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(test_large_scores, support_print_seed),
       cmocka_unit_test_teardown(test_values, support_print_seed),
+      cmocka_unit_test_teardown(test_faint_weights, support_print_seed),
       cmocka_unit_test_teardown(test_what_is_not_finite, support_print_seed),
       cmocka_unit_test_teardown(test_averages, support_print_seed),
   };

@@ -161,7 +161,8 @@ static void test_exp_sum(void **state) {
   for_each_run(check_exp_sum);
 }
 
-/* Three rows of a matrix that ends where x ends: each as by itself, and nothing between them is touched. */
+/* Three rows of a matrix that ends where x ends: each as by itself, where what is below the limit is masked, and nothing
+ * between them is touched. */
 static void check_rows(kernel_run *run) {
   enum { ROWS = 3 };
   const int64_t cols = run->count / 4, stride = (run->count - cols) / (ROWS - 1);
@@ -173,13 +174,15 @@ static void check_rows(kernel_run *run) {
     float *const row = run->out + (x - run->x) + r * stride;
     if (maxima[r] != run->kernels->row_max(cols, row)) fail_run(run, "row_maxima");
     shifts[r] = cols ? maxima[r] : 0;
+    for (int64_t j = 0; j < cols; j++)
+      if (row[j] - shifts[r] < ATTN__WEIGHT_LIMIT) row[j] = -INFINITY;
     expected_sums[r] = run->kernels->exp_sum(cols, row, shifts[r], row);
   }
   memcpy(run->expected, run->out, (size_t)run->count * sizeof(float));
-  run->kernels->exp_sums(ROWS, cols, x, stride, shifts, sums);
-  assert_as_expected(run, run->x, "exp_sums");
+  run->kernels->weigh_rows(ROWS, cols, x, stride, shifts, sums);
+  assert_as_expected(run, run->x, "weigh_rows");
   for (int64_t r = 0; r < ROWS; r++)
-    if (bits_of(sums[r]) != bits_of(expected_sums[r])) fail_run(run, "exp_sums gives another sum");
+    if (bits_of(sums[r]) != bits_of(expected_sums[r])) fail_run(run, "weigh_rows gives another sum");
 }
 
 static void test_rows(void **state) {
@@ -187,41 +190,78 @@ static void test_rows(void **state) {
   for_each_run(check_rows);
 }
 
+/* weigh_rows for one row, as exp_sum is called. */
+static float weigh_row(const attn__kernels *kernels, int64_t count, const float *x, float shift,
+                       float *out) {
+  float sum;
+  memmove(out, x, (size_t)count * sizeof *x);
+  kernels->weigh_rows(1, count, out, count, &shift, &sum);
+  return sum;
+}
+
 /* Masked numbers in front change no bit of the sum: how many there are may depend on the block, and so on the
  * number of threads. */
-static void check_exp_sum_shifted(kernel_run *run) {
+static void check_shifted(kernel_run *run) {
   float shifted[LONGEST + 8];
-  const float sum = run->kernels->exp_sum(run->count, run->x, 60, run->out);
+  const float sum = weigh_row(run->kernels, run->count, run->x, 60, run->out);
   for (int64_t masked = 1; masked < 8; masked++) {
     for (int64_t j = 0; j < masked; j++) shifted[j] = -INFINITY;
     memcpy(shifted + masked, run->x, (size_t)run->count * sizeof(float));
-    if (bits_of(run->kernels->exp_sum(run->count + masked, shifted, 60, shifted)) != bits_of(sum))
-      fail_run(run, "exp_sum depends on the place of the numbers");
+    if (bits_of(weigh_row(run->kernels, run->count + masked, shifted, 60, shifted)) != bits_of(sum))
+      fail_run(run, "weigh_rows depends on the place of the numbers");
   }
 }
 
-static void test_exp_sum_shifted(void **state) {
+static void test_weigh_rows_shifted(void **state) {
   (void)state;
-  for_each_run(check_exp_sum_shifted);
+  for_each_run(check_shifted);
 }
 
+static float exp_row(const attn__kernels *kernels, int64_t count, const float *x, float shift, float *out) {
+  return kernels->exp_sum(count, x, shift, out);
+}
+
+typedef float (*exp_verb)(const attn__kernels *kernels, int64_t count, const float *x, float shift,
+                          float *out);
+
 /* What is not a finite number does as the header says, at every place, and its neighbours do not mind. */
-static void check_exp_specials(kernel_run *run) {
+static void check_specials(kernel_run *run, const char *name, exp_verb exp_of) {
   const float specials[] = {NAN, -INFINITY, INFINITY};
   for (int64_t j = 0; j < run->count; j++) run->x[j] = -1;
   for (int64_t j = 0; j < run->count; j += 7)
     for (size_t s = 0; s < COUNT_OF(specials); s++) {
       run->x[j] = specials[s];
-      const float sum = run->kernels->exp_sum(run->count, run->x, 0, run->out);
+      const float sum = exp_of(run->kernels, run->count, run->x, 0, run->out);
       const float e = run->out[j];
-      if (s == 0 && (!isnan(e) || !isnan(sum))) fail_run(run, "exp_sum of NaN");
-      if (s == 1 && (bits_of(e) != 0 || !isfinite(sum))) fail_run(run, "exp_sum of -infinity");
-      if (s == 2 && (isfinite(e) || isfinite(sum))) fail_run(run, "exp_sum of +infinity");
+      if (s == 0 && (!isnan(e) || !isnan(sum))) fail_run(run, name);
+      if (s == 1 && (bits_of(e) != 0 || !isfinite(sum))) fail_run(run, name);
+      if (s == 2 && (isfinite(e) || isfinite(sum))) fail_run(run, name);
       for (int64_t other = 0; other < run->count; other++)
-        if (other != j && ulps_between(run->out[other], expf(-1)) > 1)
-          fail_run(run, "exp_sum mixes its lanes");
+        if (other != j && ulps_between(run->out[other], expf(-1)) > 1) fail_run(run, name);
       run->x[j] = -1;
     }
+}
+
+static void check_exp_specials(kernel_run *run) {
+  check_specials(run, "exp_sum of what is special", exp_row);
+  check_specials(run, "weigh_rows of what is special", weigh_row);
+}
+
+/* From the limit on weights are exp; below it they are 0, and their neighbours do not mind. */
+static void check_weight_limit(kernel_run *run) {
+  const float below = nextafterf(ATTN__WEIGHT_LIMIT, -INFINITY);
+  for (int64_t j = 0; j < run->count; j++) run->x[j] = j % 3 ? ATTN__WEIGHT_LIMIT : below;
+  weigh_row(run->kernels, run->count, run->x, 0, run->out);
+  for (int64_t j = 0; j < run->count; j++) {
+    if (j % 3 == 0 && bits_of(run->out[j]) != 0) fail_run(run, "weigh_rows below the limit");
+    if (j % 3 && ulps_between(run->out[j], expf(ATTN__WEIGHT_LIMIT)) > 1)
+      fail_run(run, "weigh_rows at the limit");
+  }
+}
+
+static void test_weight_limit(void **state) {
+  (void)state;
+  for_each_run(check_weight_limit);
 }
 
 static void test_exp_specials(void **state) {
@@ -453,25 +493,16 @@ static void test_avx512_has_the_bits_of_avx2(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_row_max),
-      cmocka_unit_test(test_row_max_of_infinities),
-      cmocka_unit_test(test_scale),
-      cmocka_unit_test(test_divide),
-      cmocka_unit_test(test_divide_by_any),
-      cmocka_unit_test(test_exp_sum),
-      cmocka_unit_test(test_rows),
-      cmocka_unit_test(test_exp_sum_shifted),
-      cmocka_unit_test(test_exp_specials),
-      cmocka_unit_test(test_softcap),
-      cmocka_unit_test(test_softcap_specials),
-      cmocka_unit_test(test_add_bias),
-      cmocka_unit_test(test_add_distance),
-      cmocka_unit_test(test_mask),
-      cmocka_unit_test(test_additive),
-      cmocka_unit_test(test_all_finite),
-      cmocka_unit_test(test_copy),
-      cmocka_unit_test(test_transpose),
-      cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
+      cmocka_unit_test(test_row_max),       cmocka_unit_test(test_row_max_of_infinities),
+      cmocka_unit_test(test_scale),         cmocka_unit_test(test_divide),
+      cmocka_unit_test(test_divide_by_any), cmocka_unit_test(test_exp_sum),
+      cmocka_unit_test(test_rows),          cmocka_unit_test(test_weigh_rows_shifted),
+      cmocka_unit_test(test_exp_specials),  cmocka_unit_test(test_weight_limit),
+      cmocka_unit_test(test_softcap),       cmocka_unit_test(test_softcap_specials),
+      cmocka_unit_test(test_add_bias),      cmocka_unit_test(test_add_distance),
+      cmocka_unit_test(test_mask),          cmocka_unit_test(test_additive),
+      cmocka_unit_test(test_all_finite),    cmocka_unit_test(test_copy),
+      cmocka_unit_test(test_transpose),     cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
   };
   const attn__kernels *tables[MOST_TABLES];
   const int count = tables_here(tables);

@@ -1,4 +1,4 @@
-/* test_weigh.c - scores that become weights in thirds: the numbers of exp_sum, wherever they stand.
+/* test_weigh.c - scores that become weights in thirds: the numbers of weigh_rows, wherever they stand.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <math.h>
 #include <stdlib.h>
@@ -124,7 +124,7 @@ static int is_near(double weight, float x, int64_t ulps) {
          fabs(weight - (double)x) < OPERAND_LEAST / (double)ATTN__THIRDS_WEIGHT;
 }
 
-/* A row of weights against those of exp_sum, whose sum is given. */
+/* A row of weights against those of weigh_rows, whose sum is given. */
 static void check_row(const weighing *w, int64_t r, const float *expected, float sum) {
   const float *floats = (w->floats == IN_PLACE ? w->scores.data : w->weights.data) + r * w->stride;
   for (int64_t n = 0; n < attn__round_up(w->lead + w->keys, 32); n++) {
@@ -134,7 +134,7 @@ static void check_row(const weighing *w, int64_t r, const float *expected, float
       continue;
     }
     const double weight = operand_number(&w->out, r, n) / (double)ATTN__THIRDS_WEIGHT;
-    if (!is_near(weight, expected[j], 1)) fail_row(w, r, "not the weights of exp_sum");
+    if (!is_near(weight, expected[j], 1)) fail_row(w, r, "not the weights of weigh_rows");
     if (expected[j] == 0 && !operand_is_zero(&w->out, r, n)) fail_row(w, r, "0 is something else");
     if (w->floats != NOWHERE && !is_near(weight, floats[j], 0))
       fail_row(w, r, "weights as floats are not the thirds");
@@ -148,10 +148,10 @@ static void check_weights(weighing *w, random_source *source) {
   const size_t bytes = (size_t)w->keys * sizeof(float);
   float *expected = malloc(ROWS * bytes), sums[ROWS];
   for (int64_t r = 0; r < ROWS; r++) {
-    const float *row = w->scores.data + r * w->stride;
     fill_row(w, r, source);
-    sums[r] = w->kernels->exp_sum(w->keys, row, w->shifts.data[r], expected + r * w->keys);
+    memcpy(expected + r * w->keys, w->scores.data + r * w->stride, bytes);
   }
+  w->kernels->weigh_rows(ROWS, w->keys, expected, w->keys, w->shifts.data, sums);
   run(w, source);
   for (int64_t r = 0; r < ROWS; r++) check_row(w, r, expected + r * w->keys, sums[r]);
   for (int64_t r = ROWS; r < 32; r++)

@@ -77,13 +77,13 @@ static ALWAYS_INLINE int64_t thirds_weigh_row(attn__thirds_weighing *w, int64_t 
   for (int64_t k = first * 32 - w->lead; k < end * 32 - w->lead; k += 32, to += THIRDS_STEP) {
     vec a = thirds_load(row, k, width, none), b = thirds_load(row, k + VEC_WIDTH, width, none);
     if (made && width - k <= VEC_WIDTH) { /* b has none */
-      a = exp_one(vec_sub(a, shift), ATTN__THIRDS_WEIGHT);
+      a = weight_one(vec_sub(a, shift), ATTN__THIRDS_WEIGHT);
       b = vec_set(0);
       sum = vec_add(sum, a);
     } else if (made) {
       a = vec_sub(a, shift);
       b = vec_sub(b, shift);
-      exp_two(&a, &b, ATTN__THIRDS_WEIGHT);
+      weight_two(&a, &b, ATTN__THIRDS_WEIGHT);
       sum = vec_add(sum, vec_add(a, b));
     } else {
       a = vec_mul(a, larger);

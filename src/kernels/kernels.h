@@ -72,8 +72,12 @@ typedef struct attn__thirds_strips {
   int64_t strip;
 } attn__thirds_strips;
 
-/* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row), and
- * what exp_sum would return goes to sums; or, if shifts is NULL, what is there in place of scores. They are made row by
+/* A weight exp(x) with x below it is 0: beside the largest, 1, it shows nowhere, and where it or its product with a value is
+ * denormal, CPUs take hundreds of cycles. */
+#define ATTN__WEIGHT_LIMIT -80.0f
+
+/* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row), or 0
+ * below the limit, and their sums go to sums; or, if shifts is NULL, what is there in place of scores. They are made row by
  * row and, of a row, step by step: 32 numbers of the operand. */
 typedef struct attn__thirds_weighing {
   attn__rows scores;
@@ -156,10 +160,13 @@ typedef struct attn__kernels {
    * which gives NaN or +infinity. exp is exact to 1 ulp down to the smallest denormal. out may be x. */
   float (*exp_sum)(int64_t count, const float *x, float shift, float *out);
 
-  /* The same for rows of a matrix, row r at x + r * stride: row_max goes to maxima[r]; the row becomes
-   * exp(x - shifts[r]), and what exp_sum returns goes to sums[r]. */
+  /* Of the rows of a matrix, row r at x + r * stride: row_max goes to maxima[r]. */
   void (*row_maxima)(int64_t rows, int64_t count, const float *x, int64_t stride, float *maxima);
-  void (*exp_sums)(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts, float *sums);
+
+  /* The rows become weights: exp(x - shifts[r]), as exp_sum makes it, but 0 where x - shifts[r] is below the limit above.
+   * Their sums go to sums. */
+  void (*weigh_rows)(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts,
+                     float *sums);
 
   /* out[j] = factor * x[j]. out may be x. */
   void (*scale)(int64_t count, const float *x, float factor, float *out);

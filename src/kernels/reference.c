@@ -62,9 +62,14 @@ static void row_maxima(int64_t rows, int64_t count, const float *x, int64_t stri
   for (int64_t r = 0; r < rows; r++) maxima[r] = row_max(count, x + r * stride);
 }
 
-static void exp_sums(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts,
-                     float *sums) {
-  for (int64_t r = 0; r < rows; r++) sums[r] = exp_sum(count, x + r * stride, shifts[r], x + r * stride);
+static void weigh_rows(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts,
+                       float *sums) {
+  for (int64_t r = 0; r < rows; r++) {
+    float *row = x + r * stride;
+    for (int64_t j = 0; j < count; j++)
+      if (row[j] - shifts[r] < ATTN__WEIGHT_LIMIT) row[j] = -INFINITY;
+    sums[r] = exp_sum(count, row, shifts[r], row);
+  }
 }
 
 static void scale(int64_t count, const float *x, float factor, float *out) {
@@ -121,7 +126,7 @@ const attn__kernels attn__kernels_reference = {
     .row_max = row_max,
     .exp_sum = exp_sum,
     .row_maxima = row_maxima,
-    .exp_sums = exp_sums,
+    .weigh_rows = weigh_rows,
     .scale = scale,
     .divide = divide,
     .additive = additive,

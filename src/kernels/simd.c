@@ -68,65 +68,85 @@ static inline vec exp_any(vec x) {
   return vec_where_small(e, smallest, denormal, vec_mul(vec_max(smallest, e), vec_set(0x1p-32f)));
 }
 
-/* unit exp of a vector. What is masked, -infinity, takes no longer than what is normal. */
-static ALWAYS_INLINE vec exp_one(vec a, const float unit) {
+/* exp of a vector. What is masked, -infinity, takes no longer than what is normal. */
+static inline vec exp_one(vec a) {
   const vec masked = vec_set(-INFINITY), zero = vec_set(0), seen = vec_where_equal(a, masked, zero, a);
-  if (vec_all_from(seen, vec_set(exp_limit)))
-    return vec_where_equal(a, masked, zero, exp_normal(seen, unit));
-  return vec_mul(exp_any(a), vec_set(unit));
-}
-
-/* exp(x - shift), which goes to out; returns it. */
-static inline vec exp_step(const float *x, vec shifts, float *out) {
-  const vec e = exp_one(vec_sub(vec_load(x), shifts), 1);
-  vec_store(out, e);
-  return e;
+  if (vec_all_from(seen, vec_set(exp_limit))) return vec_where_equal(a, masked, zero, exp_normal(seen, 1));
+  return exp_any(a);
 }
 
 /* The same of two vectors, each of which waits for itself; where nothing is masked, without a look at that. */
-static ALWAYS_INLINE void exp_two(vec *a, vec *b, const float unit) {
+static inline void exp_two(vec *a, vec *b) {
   if (vec_all_from(vec_min(*a, *b), vec_set(exp_limit))) {
+    *a = exp_normal(*a, 1);
+    *b = exp_normal(*b, 1);
+    return;
+  }
+  *a = exp_one(*a);
+  *b = exp_one(*b);
+}
+
+/* unit times the weights of a vector: exp, but 0 below the limit. */
+static ALWAYS_INLINE vec weight_one(vec a, const float unit) {
+  const vec limit = vec_set(ATTN__WEIGHT_LIMIT);
+  return vec_where_less(a, limit, vec_set(0),
+                        exp_normal(vec_max(limit, a), unit)); /* in this order NaN stays */
+}
+
+static ALWAYS_INLINE void weight_two(vec *a, vec *b, const float unit) {
+  if (vec_all_from(vec_min(*a, *b), vec_set(ATTN__WEIGHT_LIMIT))) {
     *a = exp_normal(*a, unit);
     *b = exp_normal(*b, unit);
     return;
   }
-  *a = exp_one(*a, unit);
-  *b = exp_one(*b, unit);
+  *a = weight_one(*a, unit);
+  *b = weight_one(*b, unit);
 }
 
-/* exp_step for two vectors; returns sum and theirs. */
-static inline vec exp_two_steps(const float *x, vec shifts, float *out, vec sum) {
-  vec e = vec_sub(vec_load(x), shifts), f = vec_sub(vec_load(x + VEC_WIDTH), shifts);
-  exp_two(&e, &f, 1);
-  vec_store(out, e);
-  vec_store(out + VEC_WIDTH, f);
-  return vec_add(vec_add(sum, e), f);
-}
-
-static inline float exp_sum(int64_t count, const float *x, float shift, float *out) {
+/* exp(x - shift), or weights; returns the sum of out. */
+static ALWAYS_INLINE float exp_all(int64_t count, const float *x, float shift, float *out,
+                                   const int32_t weights) {
   const vec shifts = vec_set(shift);
   vec sum = vec_set(0);
   int64_t j = 0;
-  for (; j + 2 * VEC_WIDTH <= count; j += 2 * VEC_WIDTH) sum = exp_two_steps(x + j, shifts, out + j, sum);
-  if (j + VEC_WIDTH <= count) {
-    sum = vec_add(sum, exp_step(x + j, shifts, out + j));
-    j += VEC_WIDTH;
+  for (; j + 2 * VEC_WIDTH <= count; j += 2 * VEC_WIDTH) {
+    vec a = vec_sub(vec_load(x + j), shifts), b = vec_sub(vec_load(x + j + VEC_WIDTH), shifts);
+    if (weights)
+      weight_two(&a, &b, 1);
+    else
+      exp_two(&a, &b);
+    vec_store(out + j, a);
+    vec_store(out + j + VEC_WIDTH, b);
+    sum = vec_add(vec_add(sum, a), b);
+  }
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) {
+    const vec a = vec_sub(vec_load(x + j), shifts), e = weights ? weight_one(a, 1) : exp_one(a);
+    vec_store(out + j, e);
+    sum = vec_add(sum, e);
   }
   if (j < count) {
-    const vec e = exp_one(vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts), 1);
+    const vec a = vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts);
+    const vec e = weights ? weight_one(a, 1) : exp_one(a);
     vec_store_part(out + j, count - j, e);
     sum = vec_add(sum, e);
   }
   return vec_sum(sum);
 }
 
+static float exp_sum(int64_t count, const float *x, float shift, float *out) {
+  return exp_all(count, x, shift, out, 0);
+}
+
 static void row_maxima(int64_t rows, int64_t count, const float *x, int64_t stride, float *maxima) {
   for (int64_t r = 0; r < rows; r++) maxima[r] = row_max(count, x + r * stride);
 }
 
-static void exp_sums(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts,
-                     float *sums) {
-  for (int64_t r = 0; r < rows; r++) sums[r] = exp_sum(count, x + r * stride, shifts[r], x + r * stride);
+static void weigh_rows(int64_t rows, int64_t count, float *x, int64_t stride, const float *shifts,
+                       float *sums) {
+  for (int64_t r = 0; r < rows; r++) {
+    float *row = x + r * stride;
+    sums[r] = exp_all(count, row, shifts[r], row, 1);
+  }
 }
 
 static void scale(int64_t count, const float *x, float factor, float *out) {
@@ -290,7 +310,7 @@ const attn__kernels TABLE(ATTN_SIMD_ISA) = {
     .row_max = row_max,
     .exp_sum = exp_sum,
     .row_maxima = row_maxima,
-    .exp_sums = exp_sums,
+    .weigh_rows = weigh_rows,
     .scale = scale,
     .divide = divide,
     .additive = additive,

@@ -64,6 +64,11 @@ static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
   return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_EQ_OQ));
 }
 
+/* yes where a < b, no elsewhere. */
+static inline vec vec_where_less(vec a, vec b, vec yes, vec no) {
+  return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+
 /* small where |a| < limit, large elsewhere. */
 static inline vec vec_where_small(vec a, vec limit, vec small, vec large) {
   vec size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);

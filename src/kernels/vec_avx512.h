@@ -63,6 +63,11 @@ static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), no, yes);
 }
 
+/* yes where a < b, no elsewhere. */
+static inline vec vec_where_less(vec a, vec b, vec yes, vec no) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+
 /* small where |a| < limit, large elsewhere. */
 static inline vec vec_where_small(vec a, vec limit, vec small, vec large) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a), limit, _CMP_LT_OQ), large, small);

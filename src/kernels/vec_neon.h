@@ -64,6 +64,11 @@ static inline vec vec_where_equal(vec a, vec b, vec yes, vec no) {
   return vbslq_f32(vceqq_f32(a, b), yes, no);
 }
 
+/* yes where a < b, no elsewhere. */
+static inline vec vec_where_less(vec a, vec b, vec yes, vec no) {
+  return vbslq_f32(vcltq_f32(a, b), yes, no);
+}
+
 /* small where |a| < limit, large elsewhere. */
 static inline vec vec_where_small(vec a, vec limit, vec small, vec large) {
   return vbslq_f32(vcltq_f32(vabsq_f32(a), limit), small, large);
