@@ -124,7 +124,7 @@ class Progress(ToolTest):
 
     def test_slices(self):
         """Work in slices, of heads or of batch entries, gives the same bits in all results."""
-        for batch, heads_q, heads_kv, length, offset in ((2, 6, 3, 960, 11), (41, 2, 1, 400, -7)):
+        for batch, heads_q, heads_kv, length, offset in ((2, 6, 3, 1280, 11), (41, 2, 1, 520, -7)):
             shape = (batch, heads_q, length, length)
             self.save_inputs(*(self.normal(batch, heads, length, 400) for heads in (heads_q, heads_kv, heads_kv)))
             self.save("mask.npy", self.random.random(shape) < 0.9)
@@ -136,7 +136,7 @@ class Progress(ToolTest):
                 self.save(name, self.random.integers(length - 50, length + 1, batch))
             slow = (*self.INPUTS, "--isa", "reference", "--threads", "1", f"--offset={offset}", "--mask", "mask.npy",
                     "--bias", "bias.npy", "--alibi-slopes", "slopes.npy", "--sinks", "sinks.npy", "--kv-lengths",
-                    "kv.npy", "--query-lengths", "queries.npy", "--local-p", "centers.npy", "--window=450,450",
+                    "kv.npy", "--query-lengths", "queries.npy", "--local-p", "centers.npy", "--window=600,600",
                     "--residual", "q.npy")
             results = ("out.npy", "w.npy", "l.npy", "s.npy")
             slow += ("-o", "out.npy", "--weights", "w.npy", "--lse", "l.npy", "--scores", "s.npy")
