@@ -23,8 +23,9 @@ enum {
   FEW_TO_PACK = 128,        /* up to so many rows of a block, values are not worth packing */
   WORTH_ROWS = 4,           /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
-  EDGE_ROWS = 12, /* rows that the edge of the causal rule or of a window is cut into, at least */
-  SPLIT_K = 4096, /* keys of a split, at least */
+  EDGE_ROWS = 12,      /* rows that the edge of the causal rule or of a window is cut into, at least */
+  SPLIT_K = 4096,      /* keys of a split, at least, where rows are few */
+  LONG_SPLIT_K = 8192, /* the same where they are not */
   MOST_SPLITS = 32,
   CACHE_FLOATS = 1 << 18,    /* queries, keys and values of a call that need not be asked for ahead */
   FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
@@ -45,6 +46,14 @@ static int64_t rows_of_panels(int64_t rows, int64_t most, int64_t panel, int64_t
   return whole;
 }
 
+/* 1 if a row may see so many keys that they are summed in splits. */
+static int32_t sees_many_keys(const attn__problem *problem) {
+  const int64_t right = problem->causal ? 0 : problem->window_right;
+  const int64_t window = attn__add_saturating(problem->window_left, right);
+  const int64_t seen = attn__add_saturating(window, attn__add_saturating(problem->window_prefix, 1));
+  return attn__min(seen, problem->len_k) > LONG_SPLIT_K;
+}
+
 /* Rows of a tile, at most, and what they are to be a multiple of. The rows of a tile together see more keys than each of
  * them does: by their number, which is to be little beside a window. In thirds that is so of its parts. */
 static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
@@ -52,8 +61,9 @@ static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, c
   const int64_t slab = plan->thirds ? PART_ROWS : engine->slab, panel = engine->panel;
   const int64_t left = problem->window_left;
   const int64_t right = problem->causal ? 0 : problem->window_right;
+  const int64_t states = sees_many_keys(problem) ? 2 : 1;
   const int64_t most =
-      attn__clamp(BLOCK_FLOATS / (problem->dim + problem->dim_v), slab, ATTN__PLAN_TILE_ROWS);
+      attn__clamp(BLOCK_FLOATS / (problem->dim + states * problem->dim_v), slab, ATTN__PLAN_TILE_ROWS);
   *unit = slab;
   if (plan->thirds || left == ATTN__UNBOUNDED || right == ATTN__UNBOUNDED) return most / slab * slab;
   const int64_t window = attn__add_saturating(left, right);
@@ -117,11 +127,18 @@ static void choose_edges(attn__plan *plan, const attn__problem *problem, const a
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
+/* 1 if few rows of one tile are all of a head group: their splits may be tasks of their own. */
+static int32_t has_few_rows(const attn__plan *plan, const attn__problem *problem) {
+  return problem->group * problem->len_q <= FEW_ROWS && plan->query_parts * plan->head_parts == 1;
+}
+
+/* The outputs of each split are summed apart: sums over fewer keys are more exact. */
 static void choose_splits(attn__plan *plan, const attn__problem *problem) {
-  const int64_t rows = problem->group * problem->len_q;
+  const int32_t few = has_few_rows(plan, problem);
+  const int64_t least = few ? SPLIT_K : LONG_SPLIT_K;
   const int64_t keys =
-      attn__round_up(attn__max(SPLIT_K, attn__divide_up(problem->len_k, MOST_SPLITS)), plan->tile_k);
-  const int32_t split = rows <= FEW_ROWS && plan->query_parts * plan->head_parts == 1;
+      attn__round_up(attn__max(least, attn__divide_up(problem->len_k, MOST_SPLITS)), plan->tile_k);
+  const int32_t split = few || sees_many_keys(problem);
   plan->split_k = split ? keys : INT64_MAX;
   plan->splits = split ? attn__divide_up(problem->len_k, keys) : 1;
 }
@@ -157,7 +174,8 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
   const int64_t rows = plan->tile_q * plan->tile_heads;
   const int64_t copied = plan->thirds ? attn__product_thirds(rows, problem->dim) / 2
                                       : (plan->queries_in_place ? 0 : rows * problem->dim);
-  const int64_t tile_floats = rows * (problem->dim_v + STATE_FLOATS) + copied;
+  const int64_t states = plan->splits > 1 ? 2 : 1;
+  const int64_t tile_floats = rows * states * (problem->dim_v + STATE_FLOATS) + copied;
   const double threads_paid = flops(problem) / FLOPS_PER_THREAD;
   if (threads_paid < (double)threads) threads = attn__max((int64_t)threads_paid, 1);
   int64_t most = attn__clamp(BLOCK_FLOATS / tile_floats, 1, ATTN__PLAN_BLOCK_TILES);
@@ -170,7 +188,7 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
   plan->values_in_place = plan->direct || values_are_panels(plan, problem, engine);
   plan->tasks = groups * plan->blocks;
   /* Where there are enough head groups, each is one task and goes through its splits in turn. */
-  if (plan->splits > 1 && threads > 1 && groups < threads * TASKS_PER_THREAD)
+  if (plan->splits > 1 && has_few_rows(plan, problem) && threads > 1 && groups < threads * TASKS_PER_THREAD)
     plan->tasks = plan->part.count = groups * plan->splits;
   plan->strands = attn__min(threads, plan->tasks);
 }

@@ -56,11 +56,16 @@ static float *copied_queries(const attn__strand *s, int64_t slot) {
   return s->queries + slot * s->job->plan->tile_q * s->job->plan->tile_heads * s->job->problem->dim;
 }
 
+/* The part of a block's state that is that of tile number slot. */
+static attn__state state_of_slot(const attn__strand *s, const attn__state *block, int64_t slot) {
+  const attn__plan *plan = s->job->plan;
+  return attn__state_past(block, slot * plan->tile_q * plan->tile_heads, s->job->problem->dim_v);
+}
+
 /* Sets up tile t of a head group as number slot of the strand's block, but for its queries. */
 static attn__tile *place_tile(attn__strand *s, int64_t t, int64_t slot) {
   const attn__problem *problem = s->job->problem;
   const attn__plan *plan = s->job->plan;
-  const int64_t row = slot * plan->tile_q * plan->tile_heads;
   const int64_t head = t % plan->head_parts * plan->tile_heads;
   attn__tile *tile = &s->tile[slot];
   *tile =
@@ -76,12 +81,12 @@ static attn__tile *place_tile(attn__strand *s, int64_t t, int64_t slot) {
                       ? attn__input_row(&problem->query, s->sequence.batch_q, tile->first_head,
                                         s->sequence.first_q + tile->first_query)
                       : copied_queries(s, slot);
-  tile->state = attn__state_past(&s->state, row, problem->dim_v);
+  tile->state = state_of_slot(s, &s->state, slot);
   return tile;
 }
 
 /* The queries of tile number slot go to the strand's scratch, as they will be multiplied. */
-static void copy_queries(const attn__strand *s, int64_t slot) {
+static void copy_queries_of(const attn__strand *s, int64_t slot) {
   attn__tile *tile = &s->tile[slot];
   if (s->job->plan->thirds) {
     const int64_t rows = s->job->plan->tile_q * s->job->plan->tile_heads;
@@ -95,14 +100,21 @@ static void copy_queries(const attn__strand *s, int64_t slot) {
   if (general) multiply_weight(s, tile, queries);
 }
 
-static void open_tile(const attn__strand *s, int64_t slot) {
-  attn__tile *tile = &s->tile[slot];
-  tile->started = 0;
-  for (int64_t r = 0; r < tile->rows; r++) {
-    tile->state.maxima[r] = -INFINITY;
-    tile->state.sums[r] = 0;
+static void copy_queries(const attn__strand *s) {
+  if (s->job->plan->queries_in_place) return;
+  for (int64_t slot = 0; slot < s->tiles; slot++) copy_queries_of(s, slot);
+}
+
+/* So far the rows of the block have seen nothing. */
+static void clear_states(const attn__strand *s) {
+  for (int64_t slot = 0; slot < s->tiles; slot++) {
+    attn__tile *tile = &s->tile[slot];
+    tile->started = 0;
+    for (int64_t r = 0; r < tile->rows; r++) {
+      tile->state.maxima[r] = -INFINITY;
+      tile->state.sums[r] = 0;
+    }
   }
-  if (!s->job->plan->queries_in_place) copy_queries(s, slot);
 }
 
 /* The keys that any query of the strand's block sees. */
@@ -132,7 +144,7 @@ static void meet_split(attn__strand *s, int64_t split) {
   const int64_t end = range.end;
   range.begin = attn__max(range.begin, split * plan->split_k);
   range.end = attn__min(range.end, (split + 1) * plan->split_k);
-  for (int64_t slot = 0; slot < s->tiles; slot++) open_tile(s, slot);
+  clear_states(s);
   for (int64_t key = range.begin / plan->tile_k * plan->tile_k; key < range.end; key += plan->tile_k) {
     attn__key_step step = {.first = attn__max(key, range.begin), .finite = -1};
     step.count = attn__min(key + plan->tile_k, range.end) - step.first;
@@ -153,16 +165,20 @@ static void go_to(attn__strand *s, int64_t group, int64_t block) {
   for (int64_t slot = 0; slot < s->tiles; slot++) place_tile(s, first + slot, slot);
 }
 
-/* The block, which is one tile, meets split after split, each in a state of its own; these are joined in the
- * order of the keys, as those of parts are: whoever does it, the bits are the same. */
+/* The block meets split after split, each in a state of its own; these are joined in the order of the keys, as those of
+ * parts are: whoever does it, the bits are the same. */
 static void meet_splits(attn__strand *s) {
-  attn__tile *tile = &s->tile[0];
-  for (int64_t r = 0; r < tile->rows; r++) s->total.sums[r] = 0;
+  const int64_t dim_v = s->job->problem->dim_v;
+  for (int64_t slot = 0; slot < s->tiles; slot++)
+    for (int64_t r = 0; r < s->tile[slot].rows; r++) state_of_slot(s, &s->total, slot).sums[r] = 0;
   for (int64_t split = 0; split < s->job->plan->splits; split++) {
     meet_split(s, split);
-    attn__finish_join(&s->total, &tile->state, tile->rows, s->job->problem->dim_v);
+    for (int64_t slot = 0; slot < s->tiles; slot++) {
+      const attn__state total = state_of_slot(s, &s->total, slot);
+      attn__finish_join(&total, &s->tile[slot].state, s->tile[slot].rows, dim_v);
+    }
   }
-  tile->state = s->total;
+  for (int64_t slot = 0; slot < s->tiles; slot++) s->tile[slot].state = state_of_slot(s, &s->total, slot);
 }
 
 static void finish(const attn__strand *s) {
@@ -174,6 +190,7 @@ static void finish(const attn__strand *s) {
 static void run_block(attn__strand *s, int64_t task) {
   const attn__plan *plan = s->job->plan;
   go_to(s, attn__plan_group(plan, task), attn__plan_block(plan, task));
+  copy_queries(s);
   if (plan->splits == 1)
     meet_split(s, 0);
   else
@@ -194,6 +211,7 @@ static attn__state state_of_part(const attn__job *job, int64_t part) {
 static void run_part(attn__strand *s, int64_t task) {
   go_to(s, task / s->job->plan->splits, 0);
   s->tile[0].state = state_of_part(s->job, task);
+  copy_queries(s);
   meet_split(s, task % s->job->plan->splits);
 }
 

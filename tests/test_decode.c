@@ -1,5 +1,5 @@
 /* test_decode.c - few queries and long keys: in place, split and joined, against the formulas, and with the
- * same bits whoever takes the splits.
+ * same bits whoever takes the splits; and more queries, whose keys are split as well.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "case.h"
 
@@ -24,12 +24,11 @@ static case_spec random_spec(random_source *source) {
 }
 
 /* One thread goes through the splits of a head group in turn; several take them as they come. */
-static void check_round(random_source *source, attn_context *const contexts[2]) {
+static void check_threads(const case_spec *spec, random_source *source, attn_context *const contexts[2]) {
   attention_case one, several;
-  const case_spec spec = random_spec(source);
   random_source again = *source;
-  case_open(&one, &spec, source);
-  case_open(&several, &spec, &again);
+  case_open(&one, spec, source);
+  case_open(&several, spec, &again);
   case_run(&one, contexts[0]);
   case_run(&several, contexts[1]);
   case_check(&one, tolerance);
@@ -45,9 +44,39 @@ static void test_random_calls(void **state) {
   for (int64_t round = 0; round < rounds; round++) {
     random_source source = random_seeded(support_seed() + (uint64_t)round);
     support_round_begins(round);
-    check_round(&source, contexts);
+    const case_spec spec = random_spec(&source);
+    check_threads(&spec, &source, contexts);
     support_round_ends();
   }
+  attn_destroy(contexts[0]);
+  attn_destroy(contexts[1]);
+}
+
+/* Blocks of several tiles, of one head and of several, some of which see no key of a split. */
+static void test_many_rows(void **state) {
+  (void)state;
+  const case_spec specs[] = {
+      {.batch = 1, .heads_q = 1, .len_q = 150, .len_k = 17000, .dim = 64},
+      {.batch = 1,
+       .heads_q = 1,
+       .len_q = 150,
+       .len_k = 8300,
+       .dim = 64,
+       .causal = 1,
+       .causal_offset = 8120},
+      {.batch = 1,
+       .heads_q = 3,
+       .heads_kv = 1,
+       .len_q = 25,
+       .len_k = 9000,
+       .dim = 30,
+       .dim_v = 70,
+       .lse = 1},
+      {.batch = 2, .heads_q = 1, .len_q = 40, .len_k = 16400, .dim = 5, .causal = 1, .weights = 1},
+  };
+  attn_context *contexts[2] = {context_with_threads(1), context_with_threads(3)};
+  random_source source = random_seeded(support_seed());
+  for (size_t n = 0; n < COUNT_OF(specs); n++) check_threads(&specs[n], &source, contexts);
   attn_destroy(contexts[0]);
   attn_destroy(contexts[1]);
 }
@@ -81,10 +110,15 @@ static void test_batch_entry_alone(void **state) {
 }
 
 /* Keys far apart in size: each split's largest score is another one. */
-static void test_the_largest_score_moves(void **state) {
-  (void)state;
-  const case_spec spec = {
-      .batch = 1, .heads_q = 3, .len_q = 2, .len_k = 13000, .dim = 4, .has_scale = 1, .scale = 1, .lse = 1};
+static void check_moving_score(int64_t len_q) {
+  const case_spec spec = {.batch = 1,
+                          .heads_q = 3,
+                          .len_q = len_q,
+                          .len_k = 13000,
+                          .dim = 4,
+                          .has_scale = 1,
+                          .scale = 1,
+                          .lse = 1};
   attention_case c;
   attn_context *context = context_with_threads(2);
   random_source source = random_seeded(support_seed());
@@ -95,16 +129,23 @@ static void test_the_largest_score_moves(void **state) {
       for (int64_t d = 0; d < spec.dim; d++) key[d] = d == 0 ? (float)((h - 1) * (j / 100)) : 0;
     }
   for (int64_t h = 0; h < spec.heads_q; h++)
-    for (int64_t i = 0; i < spec.len_q; i++) tensor_row(&c.query, 0, h, i)[0] = (float)(i + 1);
+    for (int64_t i = 0; i < spec.len_q; i++) tensor_row(&c.query, 0, h, i)[0] = (float)(i % 2 + 1);
   case_run(&c, context);
   case_check(&c, tolerance);
   case_close(&c);
   attn_destroy(context);
 }
 
+static void test_the_largest_score_moves(void **state) {
+  (void)state;
+  check_moving_score(2);
+  check_moving_score(70);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(test_random_calls, support_print_seed),
+      cmocka_unit_test_teardown(test_many_rows, support_print_seed),
       cmocka_unit_test(test_batch_entry_alone),
       cmocka_unit_test(test_the_largest_score_moves),
   };

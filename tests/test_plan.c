@@ -101,7 +101,7 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
   assert_int_equal(plan->blocks, attn__divide_up(tiles, plan->block_tiles));
   const int64_t groups = problem->batch * problem->heads_kv;
   assert_int_equal(plan->tasks, plan->part.count ? groups * plan->splits : groups * plan->blocks);
-  assert_true(plan->splits >= 1 && (plan->splits == 1 || tiles == 1));
+  assert_true(plan->splits >= 1 && (plan->part.count == 0 || tiles == 1));
   assert_true(plan->splits == 1 || plan->split_k % plan->tile_k == 0);
   assert_true(plan->split_k >= attn__divide_up(problem->len_k, plan->splits));
   assert_true(plan->strands >= 1 && plan->strands <= threads && plan->strands <= plan->tasks);
@@ -412,6 +412,39 @@ static void test_asking_ahead(void **state) {
   assert_true(attn__plan_make(&problem, &engine, 1).ahead);
 }
 
+/* Rows that see more than 8192 keys sum them in splits, as few rows do from 4096 on. */
+static void test_splits(void **state) {
+  (void)state;
+  attn__problem problem = {.batch = 1,
+                           .heads_q = 2,
+                           .heads_kv = 2,
+                           .group = 1,
+                           .len_q = 500,
+                           .dim = 64,
+                           .dim_v = 64,
+                           .window_left = ATTN__UNBOUNDED,
+                           .window_right = ATTN__UNBOUNDED,
+                           .window_dilation = 1};
+  for (size_t n = 0; n < COUNT_OF(engines); n++) {
+    problem.len_k = 8192;
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
+    problem.len_k = 8193;
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 2);
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).part.count, 0);
+    problem.len_k = (int64_t)1 << 24;
+    assert_true(attn__plan_make(&problem, &engines[n], 2).splits <= 32);
+    problem.window_left = 8191;
+    assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
+    problem.causal = 1; /* nothing to the right */
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
+    problem.window_prefix = 1;
+    assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
+    problem.window_left = ATTN__UNBOUNDED;
+    problem.causal = 0;
+    problem.window_prefix = 0;
+  }
+}
+
 /* Threads that cannot pay are not woken. */
 static void test_small_problems_take_one_thread(void **state) {
   (void)state;
@@ -441,7 +474,9 @@ static void test_scratch_of_common_heads_is_small(void **state) {
                                    .len_q = lengths[q],
                                    .len_k = lengths[k],
                                    .dim = dim,
-                                   .dim_v = dim};
+                                   .dim_v = dim,
+                                   .window_left = ATTN__UNBOUNDED,
+                                   .window_right = ATTN__UNBOUNDED};
           const int64_t others[] = {dim, 1, 2048};
           for (size_t n = 0; n < COUNT_OF(others) * COUNT_OF(engines); n++) {
             problem.dim_v = others[n / COUNT_OF(engines)];
@@ -463,6 +498,7 @@ int main(void) {
       cmocka_unit_test(test_thirds_pay),
       cmocka_unit_test(test_parts_in_thirds),
       cmocka_unit_test(test_asking_ahead),
+      cmocka_unit_test(test_splits),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
   };
