@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "base.h"
+#include "peaks.h"
+
+enum { KEPT = 256 }; /* scores of a row that are looked at together, as in a tile */
 
 /* Where row r is in the output, whose sequences may be packed. */
 static float *output_row(const attn__problem *problem, const attn__tile *tile, int64_t r) {
@@ -57,15 +60,26 @@ static void clear_masked(const attn__problem *problem, const attn__tile *tile, i
       weights[j] = 0;
 }
 
+/* Kept scores of a row become exp(score - max); the largest are sharpened as in a tile. */
+static void weigh_kept(const attn__problem *problem, const attn__kernels *kernels,
+                       const attn__score_tile *row, float max) {
+  attn__score_tile piece = *row;
+  for (int64_t done = 0; done < row->keys; done += KEPT) {
+    piece.scores = row->scores + done;
+    piece.first_key = row->first_key + done;
+    piece.keys = attn__min(KEPT, row->keys - done);
+    float shift = max;
+    if (attn__peaks_large(max, kernels->row_max(piece.keys, piece.scores)))
+      shift = attn__peaks_sharpen(problem, kernels, &piece, 0, max);
+    kernels->exp_sum(piece.keys, piece.scores, shift, piece.scores);
+  }
+}
+
 /* The weights of a row: its kept scores, made exp(score - max) / sum. */
 static void finish_weights(const attn__problem *problem, const attn__kernels *kernels,
                            const attn__tile *tile, int64_t r, float sum) {
   const int64_t begin = tile->visible.begin, end = tile->visible.end;
   float *weights = attn__tile_result(tile, &problem->weights, r);
-  fill_zero(weights, begin);
-  kernels->exp_sum(end - begin, weights + begin, attn__tile_shift(tile->state.maxima[r]), weights + begin);
-  kernels->divide(end - begin, weights + begin, sum, weights + begin);
-  fill_zero(weights + end, problem->len_k - end);
   const attn__score_tile row = {.scores = weights + begin,
                                 .b = tile->b,
                                 .first_head = attn__tile_head(tile, r),
@@ -74,6 +88,10 @@ static void finish_weights(const attn__problem *problem, const attn__kernels *ke
                                 .queries = 1,
                                 .first_key = begin,
                                 .keys = end - begin};
+  fill_zero(weights, begin);
+  weigh_kept(problem, kernels, &row, attn__tile_shift(tile->state.maxima[r]));
+  kernels->divide(end - begin, weights + begin, sum, weights + begin);
+  fill_zero(weights + end, problem->len_k - end);
   attn__score_weigh(problem, kernels, &row);
   if (isnan(sum)) clear_masked(problem, tile, r, weights);
 }

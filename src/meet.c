@@ -15,6 +15,7 @@
 
 #include "base.h"
 #include "floats.h"
+#include "peaks.h"
 #include "score.h"
 #include "thirds.h"
 
@@ -54,11 +55,15 @@ static void raise_max(const attn__strand *s, const attn__tile *tile, int64_t r, 
 
 /* The largest scores of the rows join what is known of them. */
 static void raise_maxima(const attn__strand *s, attn__meeting *m) {
-  float *shifts = m->exponents.shifts;
-  s->job->kernels->row_maxima(m->tile.rows, m->scores.keys, m->scores.scores, m->scores.stride, shifts);
+  const attn__job *job = s->job;
+  float maxima[ATTN__PLAN_TILE_ROWS];
+  job->kernels->row_maxima(m->tile.rows, m->scores.keys, m->scores.scores, m->scores.stride, maxima);
   for (int64_t r = 0; r < m->tile.rows; r++) {
-    raise_max(s, &m->tile, r, shifts[r]);
-    shifts[r] = attn__tile_shift(m->tile.state.maxima[r]);
+    raise_max(s, &m->tile, r, maxima[r]);
+    float shift = attn__tile_shift(m->tile.state.maxima[r]);
+    if (attn__peaks_large(shift, maxima[r]))
+      shift = attn__peaks_sharpen(job->problem, job->kernels, &m->scores, r, shift);
+    m->exponents.shifts[r] = shift;
   }
 }
 

@@ -53,7 +53,8 @@ typedef struct attn__problem {
   attn__output scores;               /* at this stage: */
   int32_t scores_stage;
   float scale;
-  float softcap; /* 0: off */
+  double exact_scale; /* which scale is the nearest float to */
+  float softcap;      /* 0: off */
   int32_t causal;
   int32_t has_window;
   /* The window; left and right may be ATTN__UNBOUNDED. */

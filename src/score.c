@@ -225,6 +225,19 @@ static int32_t edit_row(const attn__problem *problem, const attn__kernels *kerne
   return masked;
 }
 
+double attn__score_exact(const attn__problem *problem, int64_t b, int64_t h, int64_t i, int64_t j,
+                         double dot) {
+  const double cap = (double)problem->softcap;
+  double score = problem->exact_scale * dot;
+  if (cap > 0) score = cap * tanh(score / cap);
+  if (problem->bias) score += (double)*bias_at(problem, b, h, i, j);
+  if (problem->alibi_slopes) {
+    const int64_t position = attn__add_saturating(i, attn__sequence_of(problem, b).offset);
+    score -= (double)problem->alibi_slopes[h] * fabs((double)position - (double)j);
+  }
+  return score;
+}
+
 int32_t attn__score_whole(const attn__problem *problem, const attn__score_tile *tile) {
   const attn__sequence sequence = attn__sequence_of(problem, tile->b);
   const int64_t b = tile->b, h = tile->first_head, last = tile->first_query + tile->queries - 1;

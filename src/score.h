@@ -35,6 +35,10 @@ int32_t attn__score_whole(const attn__problem *problem, const attn__score_tile *
 /* 1 if query i of batch entry b and head h sees key j, else 0. */
 int32_t attn__score_sees(const attn__problem *problem, int64_t b, int64_t h, int64_t i, int64_t j);
 
+/* The score of a query and a key that it sees, in double, by their dot product. */
+double attn__score_exact(const attn__problem *problem, int64_t b, int64_t h, int64_t i, int64_t j,
+                         double dot);
+
 /* Edits the raw products q . k of a tile (the scale is already in q or k): softcap, bias, ALiBi, then masked
  * scores become -infinity. On the way the scores that the caller asked for are copied out.
  * Returns 0 if surely no score is masked, else 1. */

@@ -333,6 +333,60 @@ static void test_add_distance(void **state) {
   for_each_run(check_add_distance);
 }
 
+static void check_subtract(kernel_run *run) {
+  for (int64_t j = 0; j < run->count; j++) run->expected[j] = run->x[j] - 41.7f;
+  run->kernels->subtract(run->count, run->x, 41.7f);
+  assert_as_expected(run, run->x, "subtract");
+}
+
+static void test_subtract(void **state) {
+  (void)state;
+  for_each_run(check_subtract);
+}
+
+/* NaN is above nothing, and no number is above itself. */
+static void check_above(kernel_run *run) {
+  enum { MOST = 5 };
+  int32_t expected[LONGEST], found[MOST + 1];
+  if (run->count > 3) run->x[run->count / 2] = NAN;
+  for (int64_t n = 0; n < 20; n++) {
+    const float limit = n % 2 || run->count == 0 ? 3 * (float)n - 20 : run->x[n % run->count];
+    int64_t count = 0;
+    for (int64_t j = 0; j < run->count; j++)
+      if (run->x[j] > limit) expected[count++] = (int32_t)j;
+    found[MOST] = -7;
+    if (run->kernels->above(run->count, run->x, limit, MOST, found) != (count > MOST ? MOST + 1 : count))
+      fail_run(run, "above counts otherwise");
+    if (memcmp(found, expected, (size_t)(count > MOST ? MOST : count) * sizeof *found) != 0 ||
+        found[MOST] != -7)
+      fail_run(run, "above finds others");
+  }
+}
+
+static void test_above(void **state) {
+  (void)state;
+  for_each_run(check_above);
+}
+
+/* As exact as double, and the same bits in every table. */
+static void check_dot(kernel_run *run) {
+  double exact = 0, size = 0;
+  for (int64_t d = 0; d < run->count; d++) run->out[d] = 3 - run->x[run->count - 1 - d];
+  for (int64_t d = 0; d < run->count; d++) {
+    const double product = (double)run->x[d] * (double)run->out[d];
+    exact += product;
+    size += fabs(product);
+  }
+  const double dot = run->kernels->dot(run->count, run->x, run->out);
+  if (!(fabs(dot - exact) <= 1e-13 * size)) fail_run(run, "dot");
+  if (dot != attn__kernels_reference.dot(run->count, run->x, run->out)) fail_run(run, "dot has other bits");
+}
+
+static void test_dot(void **state) {
+  (void)state;
+  for_each_run(check_dot);
+}
+
 /* The bytes of the mask stand flush with an unreadable page, as the scores do. */
 static void check_mask(kernel_run *run) {
   const size_t gap = run->side == GUARD_BEFORE ? 0 : (size_t)run->count * (sizeof(float) - 1);
@@ -493,16 +547,29 @@ static void test_avx512_has_the_bits_of_avx2(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_row_max),       cmocka_unit_test(test_row_max_of_infinities),
-      cmocka_unit_test(test_scale),         cmocka_unit_test(test_divide),
-      cmocka_unit_test(test_divide_by_any), cmocka_unit_test(test_exp_sum),
-      cmocka_unit_test(test_rows),          cmocka_unit_test(test_weigh_rows_shifted),
-      cmocka_unit_test(test_exp_specials),  cmocka_unit_test(test_weight_limit),
-      cmocka_unit_test(test_softcap),       cmocka_unit_test(test_softcap_specials),
-      cmocka_unit_test(test_add_bias),      cmocka_unit_test(test_add_distance),
-      cmocka_unit_test(test_mask),          cmocka_unit_test(test_additive),
-      cmocka_unit_test(test_all_finite),    cmocka_unit_test(test_copy),
-      cmocka_unit_test(test_transpose),     cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
+      cmocka_unit_test(test_row_max),
+      cmocka_unit_test(test_row_max_of_infinities),
+      cmocka_unit_test(test_scale),
+      cmocka_unit_test(test_divide),
+      cmocka_unit_test(test_divide_by_any),
+      cmocka_unit_test(test_exp_sum),
+      cmocka_unit_test(test_rows),
+      cmocka_unit_test(test_weigh_rows_shifted),
+      cmocka_unit_test(test_exp_specials),
+      cmocka_unit_test(test_weight_limit),
+      cmocka_unit_test(test_softcap),
+      cmocka_unit_test(test_softcap_specials),
+      cmocka_unit_test(test_add_bias),
+      cmocka_unit_test(test_add_distance),
+      cmocka_unit_test(test_mask),
+      cmocka_unit_test(test_subtract),
+      cmocka_unit_test(test_above),
+      cmocka_unit_test(test_dot),
+      cmocka_unit_test(test_additive),
+      cmocka_unit_test(test_all_finite),
+      cmocka_unit_test(test_copy),
+      cmocka_unit_test(test_transpose),
+      cmocka_unit_test(test_avx512_has_the_bits_of_avx2),
   };
   const attn__kernels *tables[MOST_TABLES];
   const int count = tables_here(tables);

@@ -189,6 +189,16 @@ typedef struct attn__kernels {
   /* x[j] = -infinity where visible[j] is 0. */
   void (*mask)(int64_t count, float *x, const uint8_t *visible);
 
+  /* x[j] -= shift. */
+  void (*subtract)(int64_t count, float *x, float shift);
+
+  /* Where x[0..count) is above limit: the first indexes, at most so many, go to found. Returns how many there are, or
+   * most + 1 if there are more. */
+  int64_t (*above)(int64_t count, const float *x, float limit, int64_t most, int32_t *found);
+
+  /* The sum of a[d] * b[d], d < count, in double: the same bits in every table. */
+  double (*dot)(int64_t count, const float *a, const float *b);
+
   /* 1 if every x[j] is finite, else 0. */
   int32_t (*all_finite)(int64_t count, const float *x);
 

@@ -49,6 +49,16 @@ static float row_max(int64_t count, const float *x) {
   return max;
 }
 
+static int64_t above(int64_t count, const float *x, float limit, int64_t most, int32_t *found) {
+  int64_t seen = 0;
+  for (int64_t j = 0; j < count; j++) {
+    if (!(x[j] > limit)) continue;
+    if (seen == most) return most + 1;
+    found[seen++] = (int32_t)j;
+  }
+  return seen;
+}
+
 static float exp_sum(int64_t count, const float *x, float shift, float *out) {
   float sum = 0;
   for (int64_t j = 0; j < count; j++) {
@@ -134,6 +144,9 @@ const attn__kernels attn__kernels_reference = {
     .add_bias = add_bias,
     .add_distance = add_distance,
     .mask = mask,
+    .subtract = subtract,
+    .above = above,
+    .dot = dot,
     .all_finite = all_finite,
     .copy = copy,
     .transpose = transpose,

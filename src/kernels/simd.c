@@ -238,6 +238,28 @@ static void add_bias(int64_t count, float *x, const float *bias) {
   }
 }
 
+/* A bit for each of up to 64 numbers above the limits, the first the lowest. */
+static inline uint64_t above_bits(int64_t count, const float *x, vec limits) {
+  uint64_t bits = 0;
+  int64_t j = 0;
+  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) bits |= (uint64_t)vec_above(vec_load(x + j), limits) << j;
+  if (j < count) bits |= (uint64_t)vec_above(vec_load_part(x + j, count - j, limits), limits) << j;
+  return bits;
+}
+
+static int64_t above(int64_t count, const float *x, float limit, int64_t most, int32_t *found) {
+  const vec limits = vec_set(limit);
+  int64_t seen = 0;
+  for (int64_t j = 0; j < count; j += 64) {
+    const int64_t some = count - j < 64 ? count - j : 64;
+    for (uint64_t bits = above_bits(some, x + j, limits); bits; bits &= bits - 1) {
+      if (seen == most) return most + 1;
+      found[seen++] = (int32_t)j + __builtin_ctzll(bits);
+    }
+  }
+  return seen;
+}
+
 /* 0 * x is 0 for what is finite and NaN for what is not. */
 static int32_t all_finite(int64_t count, const float *x) {
   vec zero = vec_set(0), sum = zero, other = zero;
@@ -318,6 +340,9 @@ const attn__kernels TABLE(ATTN_SIMD_ISA) = {
     .add_bias = add_bias,
     .add_distance = add_distance,
     .mask = mask,
+    .subtract = subtract,
+    .above = above,
+    .dot = dot,
     .all_finite = all_finite,
     .copy = copy,
     .transpose = transpose,

@@ -83,6 +83,11 @@ static inline vec vec_with_sign(vec a, vec b) {
   return _mm256_or_ps(vec_abs(a), _mm256_and_ps(_mm256_set1_ps(-0.0f), b));
 }
 
+/* A bit for each number above the limit, the first the lowest. */
+static inline uint32_t vec_above(vec a, vec limit) {
+  return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, limit, _CMP_GT_OQ));
+}
+
 /* 1 if all numbers are at least the limit, which NaN is not. */
 static inline int vec_all_from(vec a, vec limit) {
   return _mm256_movemask_ps(_mm256_cmp_ps(a, limit, _CMP_NGE_UQ)) == 0;

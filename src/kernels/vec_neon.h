@@ -82,6 +82,12 @@ static inline vec vec_with_sign(vec a, vec b) {
   return vbslq_f32(vdupq_n_u32(0x80000000), b, a);
 }
 
+/* A bit for each number above the limit, the first the lowest. */
+static inline uint32_t vec_above(vec a, vec limit) {
+  const uint32x4_t bits = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(vcgtq_f32(a, limit), bits));
+}
+
 /* 1 if all numbers are at least the limit, which NaN is not. */
 static inline int vec_all_from(vec a, vec limit) {
   return vminvq_u32(vcgeq_f32(a, limit)) != 0;

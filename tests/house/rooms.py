@@ -27,7 +27,7 @@ LAYERS = [
     ("product",),
     ("check", "score", "kv", "workers"),
     ("context",),
-    ("tile",),
+    ("tile", "peaks"),
     ("plan", "linear", "finish"),
     ("strand",),
     ("floats", "thirds", "ahead"),
