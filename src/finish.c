@@ -8,7 +8,7 @@
 #include "base.h"
 #include "peaks.h"
 
-enum { KEPT = 256 }; /* scores of a row that are looked at together, as in a tile */
+enum { KEPT = 256 }; /* scores of a row that become weights together */
 
 /* Where row r is in the output, whose sequences may be packed. */
 static float *output_row(const attn__problem *problem, const attn__tile *tile, int64_t r) {
@@ -60,24 +60,32 @@ static void clear_masked(const attn__problem *problem, const attn__tile *tile, i
       weights[j] = 0;
 }
 
-/* Kept scores of a row become exp(score - max); the largest are sharpened as in a tile. */
-static void weigh_kept(const attn__problem *problem, const attn__kernels *kernels,
-                       const attn__score_tile *row, float max) {
+/* Kept scores of a row become exp(score - max), the largest of them sharpened. Returns their sum, which is another than
+ * that of the tiles, where other scores may have been. */
+static double weigh_kept(const attn__problem *problem, const attn__kernels *kernels,
+                         const attn__score_tile *row, float max) {
   attn__score_tile piece = *row;
+  double sum = 0;
   for (int64_t done = 0; done < row->keys; done += KEPT) {
+    float shift = max;
     piece.scores = row->scores + done;
     piece.first_key = row->first_key + done;
     piece.keys = attn__min(KEPT, row->keys - done);
-    float shift = max;
-    if (attn__peaks_large(max, kernels->row_max(piece.keys, piece.scores)))
-      shift = attn__peaks_sharpen(problem, kernels, &piece, 0, max);
-    kernels->exp_sum(piece.keys, piece.scores, shift, piece.scores);
+    if (fabsf(max) > ATTN__PEAKS_SIZE) shift = attn__peaks_sharpen(problem, kernels, &piece, 0, max);
+    sum += (double)kernels->exp_sum(piece.keys, piece.scores, shift, piece.scores);
   }
+  return sum;
+}
+
+/* What a sink adds to the sum of a row. */
+static double sink_of(const attn__problem *problem, const attn__tile *tile, int64_t r) {
+  if (!problem->sinks) return 0;
+  return exp((double)problem->sinks[attn__tile_head(tile, r)] - (double)tile->state.maxima[r]);
 }
 
 /* The weights of a row: its kept scores, made exp(score - max) / sum. */
 static void finish_weights(const attn__problem *problem, const attn__kernels *kernels,
-                           const attn__tile *tile, int64_t r, float sum) {
+                           const attn__tile *tile, int64_t r) {
   const int64_t begin = tile->visible.begin, end = tile->visible.end;
   float *weights = attn__tile_result(tile, &problem->weights, r);
   const attn__score_tile row = {.scores = weights + begin,
@@ -89,7 +97,8 @@ static void finish_weights(const attn__problem *problem, const attn__kernels *ke
                                 .first_key = begin,
                                 .keys = end - begin};
   fill_zero(weights, begin);
-  weigh_kept(problem, kernels, &row, attn__tile_shift(tile->state.maxima[r]));
+  const double kept = weigh_kept(problem, kernels, &row, attn__tile_shift(tile->state.maxima[r]));
+  const float sum = (float)(kept + sink_of(problem, tile, r));
   kernels->divide(end - begin, weights + begin, sum, weights + begin);
   fill_zero(weights + end, problem->len_k - end);
   attn__score_weigh(problem, kernels, &row);
@@ -105,7 +114,7 @@ static float row_lse(const attn__problem *problem, const attn__tile *tile, int64
 }
 
 /* Divides by the sum, which a sink joins, and writes a row's results. The sum of exp(score - max) is 0 only
- * where no key was seen, else at least 1. */
+ * where no key was seen, else at least exp(-0.5). */
 static void finish_row(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile,
                        int64_t r) {
   double sum = tile->state.sums[r];
@@ -114,12 +123,11 @@ static void finish_row(const attn__problem *problem, const attn__kernels *kernel
     return;
   }
   if (problem->lse.data) *attn__tile_result(tile, &problem->lse, r) = row_lse(problem, tile, r, sum);
-  if (problem->sinks)
-    sum += exp((double)problem->sinks[attn__tile_head(tile, r)] - (double)tile->state.maxima[r]);
+  sum += sink_of(problem, tile, r);
   kernels->divide(problem->dim_v, tile->state.outputs + r * problem->dim_v, (float)sum,
                   output_row(problem, tile, r));
   finish_output(problem, tile, r);
-  if (problem->weights.data) finish_weights(problem, kernels, tile, r, (float)sum);
+  if (problem->weights.data) finish_weights(problem, kernels, tile, r);
 }
 
 void attn__finish_tile(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile) {
@@ -147,11 +155,13 @@ static void join_row(const attn__state *into, const attn__state *from, int64_t r
 }
 
 void attn__finish_join(const attn__state *into, const attn__state *from, int64_t rows, int64_t dim_v) {
-  for (int64_t r = 0; r < rows; r++)
+  for (int64_t r = 0; r < rows; r++) {
+    if (from->sums[r] == 0) continue;
     if (into->sums[r] == 0)
       copy_row(into, from, r, dim_v);
-    else if (from->sums[r] != 0)
+    else
       join_row(into, from, r, dim_v);
+  }
 }
 
 void attn__finish_unseeing(const attn__problem *problem) {

@@ -9,7 +9,9 @@
 #include "attn/attn.h"
 #include "base.h"
 
-enum { MOST = 8 }; /* scores of a row and a tile: the errors of more average out */
+/* Scores of a row and a tile that are made again, at most: more would cost too much, and the errors of many average out,
+ * but for what is the same in all of them. */
+enum { MOST = 8 };
 
 /* What the product of floats may be off by: what is more wrong than that is so beside the peaks too. */
 static const double most_wrong = 0.5;
@@ -44,20 +46,20 @@ static double exact_score(const attn__problem *problem, const attn__kernels *ker
 }
 
 float attn__peaks_sharpen(const attn__problem *problem, const attn__kernels *kernels,
-                          const attn__score_tile *tile, int64_t r, float shift) {
+                          const attn__score_tile *tile, int64_t r, float largest) {
+  const float limit = largest - attn__peaks_near(largest);
   int32_t near[MOST];
   float sharp[MOST];
-  if (problem->score_function != ATTN_SCORE_DOT || !isfinite(shift)) return shift;
-  const int64_t count = kernels->above(tile->keys, tile->scores + r * tile->stride,
-                                       shift - attn__peaks_near(shift), MOST, near);
-  if (count > MOST) return shift;
+  if (problem->score_function != ATTN_SCORE_DOT) return largest;
+  const int64_t count = kernels->above(tile->keys, tile->scores + r * tile->stride, limit, MOST, near);
+  if (count == 0 || count > MOST) return largest;
   const peak_row row = row_of(problem, tile, r);
   for (int64_t n = 0; n < count; n++) {
     const double exact = exact_score(problem, kernels, &row, near[n]);
-    if (!(fabs(exact - (double)row.scores[near[n]]) <= most_wrong)) return shift;
-    sharp[n] = (float)(exact - (double)shift);
+    if (!(fabs(exact - (double)row.scores[near[n]]) <= most_wrong)) return largest;
+    sharp[n] = (float)(exact - (double)largest);
   }
-  kernels->subtract(tile->keys, row.scores, shift);
+  kernels->subtract(tile->keys, row.scores, largest);
   for (int64_t n = 0; n < count; n++) row.scores[near[n]] = sharp[n];
   return 0;
 }

@@ -19,7 +19,7 @@ enum {
   BLOCK_FLOATS = 1 << 17,   /* copied queries and states of a block, at most */
   STATE_FLOATS = 3,         /* of a row, beside its output: a float and a double */
   TASKS_PER_THREAD = 4,     /* at least, where there is enough work: what evens out unequal tasks */
-  FEW_ROWS = 8,             /* up to so many rows of a head group, long keys are split */
+  FEW_ROWS = 8,             /* up to so many rows of a head group, splits may be tasks */
   FEW_TO_PACK = 128,        /* up to so many rows of a block, values are not worth packing */
   WORTH_ROWS = 4,           /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
@@ -46,10 +46,15 @@ static int64_t rows_of_panels(int64_t rows, int64_t most, int64_t panel, int64_t
   return whole;
 }
 
+/* How far a row sees to the right of the middle of its window. */
+static int64_t right_of(const attn__problem *problem) {
+  const int32_t around_position = !problem->centers.data && !problem->predict_matrix;
+  return problem->causal && around_position ? 0 : problem->window_right;
+}
+
 /* 1 if a row may see so many keys that they are summed in splits. */
 static int32_t sees_many_keys(const attn__problem *problem) {
-  const int64_t right = problem->causal ? 0 : problem->window_right;
-  const int64_t window = attn__add_saturating(problem->window_left, right);
+  const int64_t window = attn__add_saturating(problem->window_left, right_of(problem));
   const int64_t seen = attn__add_saturating(window, attn__add_saturating(problem->window_prefix, 1));
   return attn__min(seen, problem->len_k) > LONG_SPLIT_K;
 }
@@ -59,8 +64,7 @@ static int32_t sees_many_keys(const attn__problem *problem) {
 static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                          int64_t *unit) {
   const int64_t slab = plan->thirds ? PART_ROWS : engine->slab, panel = engine->panel;
-  const int64_t left = problem->window_left;
-  const int64_t right = problem->causal ? 0 : problem->window_right;
+  const int64_t left = problem->window_left, right = right_of(problem);
   const int64_t states = sees_many_keys(problem) ? 2 : 1;
   const int64_t most =
       attn__clamp(BLOCK_FLOATS / (problem->dim + states * problem->dim_v), slab, ATTN__PLAN_TILE_ROWS);

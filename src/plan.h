@@ -30,10 +30,10 @@ typedef struct attn__plan {
   int32_t queries_in_place; /* queries are multiplied where they stand */
   int32_t values_in_place;  /* so are values, direct or as panels; those that are not finite are packed */
   int32_t ahead;            /* what will be read next is asked for: all of it does not fit a cache */
-  int64_t splits;  /* long keys of few rows, in pieces of split_k whose results are joined; else 1 */
-  int64_t split_k; /* a multiple of tile_k */
-  int64_t tasks;   /* batch * heads_kv * blocks, or the parts */
-  int64_t strands; /* threads that share the tasks */
+  int64_t splits;           /* long keys, in pieces of split_k whose results are joined; else 1 */
+  int64_t split_k;          /* a multiple of tile_k */
+  int64_t tasks;            /* batch * heads_kv * blocks, or the parts */
+  int64_t strands;          /* threads that share the tasks */
   /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
   struct {
     int64_t queries; /* block rows x dim: scaled if direct; none if they are read where they stand */

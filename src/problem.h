@@ -53,8 +53,7 @@ typedef struct attn__problem {
   attn__output scores;               /* at this stage: */
   int32_t scores_stage;
   float scale;
-  double exact_scale; /* which scale is the nearest float to */
-  float softcap;      /* 0: off */
+  float softcap; /* 0: off */
   int32_t causal;
   int32_t has_window;
   /* The window; left and right may be ATTN__UNBOUNDED. */

@@ -284,9 +284,9 @@ static attn__norm resolve_norm(const attn_args *args) {
 }
 
 /* A number by which dot scores are scaled unless another is given; the others are not. */
-static double resolve_scale(const attn_args *args) {
-  if (args->has_scale) return (double)args->scale;
-  return args->score_function == ATTN_SCORE_DOT ? 1 / sqrt((double)args->dim) : 1;
+static float resolve_scale(const attn_args *args) {
+  if (args->has_scale) return args->scale;
+  return args->score_function == ATTN_SCORE_DOT ? (float)(1 / sqrt((double)args->dim)) : 1;
 }
 
 int32_t attn__resolve_args(const attn__check *check, const attn_args *given, attn__problem *problem) {
@@ -320,8 +320,7 @@ int32_t attn__resolve_args(const attn__check *check, const attn_args *given, att
   problem->heads_kv = args.heads_kv ? args.heads_kv : args.heads_q;
   problem->group = problem->heads_kv ? problem->heads_q / problem->heads_kv : 1;
   problem->dim_v = args.dim_v ? args.dim_v : args.dim;
-  problem->exact_scale = resolve_scale(&args);
-  problem->scale = (float)problem->exact_scale;
+  problem->scale = resolve_scale(&args);
   problem->norm = resolve_norm(&args);
   resolve_rules(&args, problem);
   return resolve_arrays(check, &args, problem) && resolve_score_arrays(check, &args, problem) &&

@@ -210,6 +210,7 @@ static void keep(const attn__problem *problem, const score_row *row, int32_t sta
          (size_t)row->count * sizeof(float));
 }
 
+/* What changes a score here does so in attn__score_exact. */
 static int32_t edit_row(const attn__problem *problem, const attn__kernels *kernels, const row_view *view,
                         const score_row *row) {
   keep(problem, row, 0);
@@ -228,7 +229,7 @@ static int32_t edit_row(const attn__problem *problem, const attn__kernels *kerne
 double attn__score_exact(const attn__problem *problem, int64_t b, int64_t h, int64_t i, int64_t j,
                          double dot) {
   const double cap = (double)problem->softcap;
-  double score = problem->exact_scale * dot;
+  double score = (double)problem->scale * dot;
   if (cap > 0) score = cap * tanh(score / cap);
   if (problem->bias) score += (double)*bias_at(problem, b, h, i, j);
   if (problem->alibi_slopes) {

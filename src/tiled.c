@@ -1,4 +1,4 @@
-/* tiled.c - many queries: tiles with an online softmax; and few: splits of the keys that are joined.
+/* tiled.c - tiles with an online softmax; long keys in splits that are joined.
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * A strand takes blocks of query tiles. Each tile of keys that the block can see is cut or transposed once and

@@ -1,7 +1,7 @@
 /* test_decode.c - few queries and long keys: in place, split and joined, against the formulas, and with the
  * same bits whoever takes the splits; and more queries, whose keys are split as well.
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "case.h"
+#include "feature.h"
 
 static const double tolerance = 4e-6;
 
@@ -23,12 +23,18 @@ static case_spec random_spec(random_source *source) {
   return spec;
 }
 
+static void open_with(attention_case *c, const case_spec *spec, const char *option, random_source *source) {
+  case_open(c, spec, source);
+  if (option) feature_apply(feature_named(option), c, source);
+}
+
 /* One thread goes through the splits of a head group in turn; several take them as they come. */
-static void check_threads(const case_spec *spec, random_source *source, attn_context *const contexts[2]) {
+static void check_threads(const case_spec *spec, const char *option, random_source *source,
+                          attn_context *const contexts[2]) {
   attention_case one, several;
   random_source again = *source;
-  case_open(&one, spec, source);
-  case_open(&several, spec, &again);
+  open_with(&one, spec, option, source);
+  open_with(&several, spec, option, &again);
   case_run(&one, contexts[0]);
   case_run(&several, contexts[1]);
   case_check(&one, tolerance);
@@ -45,7 +51,7 @@ static void test_random_calls(void **state) {
     random_source source = random_seeded(support_seed() + (uint64_t)round);
     support_round_begins(round);
     const case_spec spec = random_spec(&source);
-    check_threads(&spec, &source, contexts);
+    check_threads(&spec, NULL, &source, contexts);
     support_round_ends();
   }
   attn_destroy(contexts[0]);
@@ -76,7 +82,11 @@ static void test_many_rows(void **state) {
   };
   attn_context *contexts[2] = {context_with_threads(1), context_with_threads(3)};
   random_source source = random_seeded(support_seed());
-  for (size_t n = 0; n < COUNT_OF(specs); n++) check_threads(&specs[n], &source, contexts);
+  for (size_t n = 0; n < COUNT_OF(specs); n++) check_threads(&specs[n], NULL, &source, contexts);
+  const case_spec spec = {.batch = 2, .heads_q = 1, .len_q = 70, .len_k = 9000, .dim = 6, .lse = 1};
+  const char *const options[] = {"packed keys", "key lengths",        "window",  "prefix",
+                                 "dilation",    "window to the left", "centers", "masking bias"};
+  for (size_t n = 0; n < COUNT_OF(options); n++) check_threads(&spec, options[n], &source, contexts);
   attn_destroy(contexts[0]);
   attn_destroy(contexts[1]);
 }

@@ -412,7 +412,35 @@ static void test_asking_ahead(void **state) {
   assert_true(attn__plan_make(&problem, &engine, 1).ahead);
 }
 
-/* Rows that see more than 8192 keys sum them in splits, as few rows do from 4096 on. */
+/* A tile of few rows sums more than 4096 keys in splits, which may be tasks. */
+static void test_splits_of_few_rows(void **state) {
+  (void)state;
+  attn__problem problem = {.batch = 1,
+                           .heads_q = 8,
+                           .heads_kv = 2,
+                           .group = 4,
+                           .len_q = 2,
+                           .dim = 64,
+                           .dim_v = 64,
+                           .window_left = ATTN__UNBOUNDED,
+                           .window_right = ATTN__UNBOUNDED,
+                           .window_dilation = 1};
+  for (size_t n = 0; n < COUNT_OF(engines); n++) {
+    problem.len_k = 4096;
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
+    problem.len_k = 6000;
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 2);
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).part.count, 4);
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 1).part.count, 0);
+    problem.heads_q = 10;
+    problem.group = 5; /* ten rows are not few */
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
+    problem.heads_q = 8;
+    problem.group = 4;
+  }
+}
+
+/* Other rows sum more than 8192 keys in splits, but for what a window hides. */
 static void test_splits(void **state) {
   (void)state;
   attn__problem problem = {.batch = 1,
@@ -432,13 +460,23 @@ static void test_splits(void **state) {
     assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 2);
     assert_int_equal(attn__plan_make(&problem, &engines[n], 2).part.count, 0);
     problem.len_k = (int64_t)1 << 24;
-    assert_true(attn__plan_make(&problem, &engines[n], 2).splits <= 32);
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 32);
     problem.window_left = 8191;
     assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
     problem.causal = 1; /* nothing to the right */
     assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
     problem.window_prefix = 1;
     assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
+    problem.window_left = problem.window_prefix = INT64_MAX - 1;
+    assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
+    problem.window_left = problem.window_prefix = 0;
+    problem.window_right = 8192;
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
+    problem.predict_matrix = &problem.sigma; /* around middles that are not positions */
+    problem.predict_dim = 1;
+    assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
+    problem.predict_matrix = NULL;
+    problem.window_right = ATTN__UNBOUNDED;
     problem.window_left = ATTN__UNBOUNDED;
     problem.causal = 0;
     problem.window_prefix = 0;
@@ -498,6 +536,7 @@ int main(void) {
       cmocka_unit_test(test_thirds_pay),
       cmocka_unit_test(test_parts_in_thirds),
       cmocka_unit_test(test_asking_ahead),
+      cmocka_unit_test(test_splits_of_few_rows),
       cmocka_unit_test(test_splits),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),

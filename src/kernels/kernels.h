@@ -72,8 +72,8 @@ typedef struct attn__thirds_strips {
   int64_t strip;
 } attn__thirds_strips;
 
-/* A weight exp(x) with x below it is 0: beside the largest, 1, it shows nowhere, and where it or its product with a value is
- * denormal, CPUs take hundreds of cycles. */
+/* A weight exp(x) with x below it is 0: beside the largest, 1, it would show only with values 1e27 times as large, and where
+ * it or its product with a value is denormal, CPUs take hundreds of cycles. */
 #define ATTN__WEIGHT_LIMIT -80.0f
 
 /* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row), or 0
@@ -156,8 +156,8 @@ typedef struct attn__kernels {
   /* The largest of x[0..count), -infinity if there is none; which of NaN and a number wins is open. */
   float (*row_max)(int64_t count, const float *x);
 
-  /* out[j] = exp(x[j] - shift); returns the sum of out. x[j] <= shift, or NaN, which propagates, or +infinity,
-   * which gives NaN or +infinity. exp is exact to 1 ulp down to the smallest denormal. out may be x. */
+  /* out[j] = exp(x[j] - shift); returns the sum of out. x[j] is at most shift + 1, or NaN, which propagates, or
+   * +infinity, which gives NaN or +infinity. exp is exact to 1 ulp down to the smallest denormal. out may be x. */
   float (*exp_sum)(int64_t count, const float *x, float shift, float *out);
 
   /* Of the rows of a matrix, row r at x + r * stride: row_max goes to maxima[r]. */
@@ -196,7 +196,8 @@ typedef struct attn__kernels {
    * most + 1 if there are more. */
   int64_t (*above)(int64_t count, const float *x, float limit, int64_t most, int32_t *found);
 
-  /* The sum of a[d] * b[d], d < count, in double: the same bits in every table. */
+  /* The sum of a[d] * b[d], d < count, in double. The same bits in every table: products of floats are exact, and their
+   * order is fixed. */
   double (*dot)(int64_t count, const float *a, const float *b);
 
   /* 1 if every x[j] is finite, else 0. */

@@ -57,7 +57,7 @@ static ALWAYS_INLINE vec exp_normal(vec x, const float unit) {
   return vec_times_power(p, n, power);
 }
 
-/* exp(x) for any x <= 0. Denormals are rounded as integers: arithmetic that makes them takes hundreds of cycles. */
+/* exp(x) for any x up to 1. Denormals are rounded as integers: arithmetic that makes them takes hundreds of cycles. */
 static inline vec exp_any(vec x) {
   const vec smallest = vec_set(0x1p-94f); /* 2^32 times the smallest normal number */
   vec n, power;
@@ -119,10 +119,11 @@ static ALWAYS_INLINE float exp_all(int64_t count, const float *x, float shift, f
     vec_store(out + j + VEC_WIDTH, b);
     sum = vec_add(vec_add(sum, a), b);
   }
-  for (; j + VEC_WIDTH <= count; j += VEC_WIDTH) {
+  if (j + VEC_WIDTH <= count) {
     const vec a = vec_sub(vec_load(x + j), shifts), e = weights ? weight_one(a, 1) : exp_one(a);
     vec_store(out + j, e);
     sum = vec_add(sum, e);
+    j += VEC_WIDTH;
   }
   if (j < count) {
     const vec a = vec_sub(vec_load_part(x + j, count - j, vec_set(-INFINITY)), shifts);

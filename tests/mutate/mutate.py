@@ -41,6 +41,7 @@ SLOW = {
     r"self|linear|resolve|norm|api": ["compose", "scratch"],
     r"context|api|cpu|workers": ["threads", "scratch", "flavor", "host"],
     r"check|resolve|api": ["hostile_memory", "hostile"],
+    r"peaks|score|meet|finish|resolve|kernels/": ["peaks"],
     r"local": ["local ATTN_ENGINE=blas"],
     r"softmax": ["merge"],
     r"kernels/|product|blas|linear": ["blas", "product", "kernels", "compose", "poison"],
