@@ -10,8 +10,8 @@
 /* What is further from 0 lacks digits that a softmax shows. */
 #define ATTN__PEAKS_SIZE 24.0f
 
-/* How far below the largest score of a row others show in its softmax more than they are rounded: those of a weight of
- * 1 / 8, or less where roundings are larger. */
+/* How far below the largest score of a row others show in its softmax more than they are rounded: 2 at the size
+ * above, and further as roundings grow. */
 static inline float attn__peaks_near(float largest) {
   const float near = fabsf(largest) / 12;
   return near < 12 ? near : 12;

@@ -195,20 +195,26 @@ static void test_empty_problems(void **state) {
   }
 }
 
-/* One head group, causal, as many keys as queries. */
-static attn__problem causal_problem(int64_t group, int64_t len) {
+/* One head group whose queries see all keys. */
+static attn__problem plain_problem(int64_t group, int64_t len_q, int64_t len_k) {
   return (attn__problem){.batch = 1,
                          .heads_q = group,
                          .heads_kv = 1,
                          .group = group,
-                         .len_q = len,
-                         .len_k = len,
+                         .len_q = len_q,
+                         .len_k = len_k,
                          .dim = 64,
                          .dim_v = 64,
-                         .causal = 1,
                          .window_left = ATTN__UNBOUNDED,
                          .window_right = ATTN__UNBOUNDED,
                          .window_dilation = 1};
+}
+
+/* The same under the causal rule, with as many keys as queries. */
+static attn__problem causal_problem(int64_t group, int64_t len) {
+  attn__problem problem = plain_problem(group, len, len);
+  problem.causal = 1;
+  return problem;
 }
 
 /* Where a window is small, so are tiles: rows see together what each of them does and as many keys more. In thirds that is so
@@ -412,74 +418,56 @@ static void test_asking_ahead(void **state) {
   assert_true(attn__plan_make(&problem, &engine, 1).ahead);
 }
 
+static int64_t splits_of(const attn__problem *problem, size_t engine) {
+  return attn__plan_make(problem, &engines[engine], 2).splits;
+}
+
 /* A tile of few rows sums more than 4096 keys in splits, which may be tasks. */
 static void test_splits_of_few_rows(void **state) {
   (void)state;
-  attn__problem problem = {.batch = 1,
-                           .heads_q = 8,
-                           .heads_kv = 2,
-                           .group = 4,
-                           .len_q = 2,
-                           .dim = 64,
-                           .dim_v = 64,
-                           .window_left = ATTN__UNBOUNDED,
-                           .window_right = ATTN__UNBOUNDED,
-                           .window_dilation = 1};
+  const attn__problem short_keys = plain_problem(4, 2, 4096), few = plain_problem(4, 2, 6000);
+  const attn__problem ten = plain_problem(5, 2, 6000);
   for (size_t n = 0; n < COUNT_OF(engines); n++) {
-    problem.len_k = 4096;
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
-    problem.len_k = 6000;
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 2);
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).part.count, 4);
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 1).part.count, 0);
-    problem.heads_q = 10;
-    problem.group = 5; /* ten rows are not few */
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
-    problem.heads_q = 8;
-    problem.group = 4;
+    assert_int_equal(splits_of(&short_keys, n), 1);
+    assert_int_equal(splits_of(&few, n), 2);
+    assert_int_equal(attn__plan_make(&few, &engines[n], 2).part.count, 2);
+    assert_int_equal(attn__plan_make(&few, &engines[n], 1).part.count, 0);
+    assert_int_equal(splits_of(&ten, n), 1); /* are not few */
   }
 }
 
-/* Other rows sum more than 8192 keys in splits, but for what a window hides. */
+/* Other rows sum more than 8192 keys in splits. */
 static void test_splits(void **state) {
   (void)state;
-  attn__problem problem = {.batch = 1,
-                           .heads_q = 2,
-                           .heads_kv = 2,
-                           .group = 1,
-                           .len_q = 500,
-                           .dim = 64,
-                           .dim_v = 64,
-                           .window_left = ATTN__UNBOUNDED,
-                           .window_right = ATTN__UNBOUNDED,
-                           .window_dilation = 1};
+  const attn__problem most = plain_problem(1, 500, 8192), more = plain_problem(1, 500, 8193);
+  const attn__problem many = plain_problem(1, 500, (int64_t)1 << 24);
   for (size_t n = 0; n < COUNT_OF(engines); n++) {
-    problem.len_k = 8192;
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
-    problem.len_k = 8193;
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 2);
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).part.count, 0);
-    problem.len_k = (int64_t)1 << 24;
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 32);
+    assert_int_equal(splits_of(&most, n), 1);
+    assert_int_equal(splits_of(&more, n), 2);
+    assert_int_equal(attn__plan_make(&more, &engines[n], 2).part.count, 0);
+    assert_int_equal(splits_of(&many, n), 32);
+  }
+}
+
+/* Keys that a window hides need none. */
+static void test_splits_and_windows(void **state) {
+  (void)state;
+  for (size_t n = 0; n < COUNT_OF(engines); n++) {
+    attn__problem problem = plain_problem(1, 500, 100000);
     problem.window_left = 8191;
-    assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
+    assert_true(splits_of(&problem, n) > 1);
     problem.causal = 1; /* nothing to the right */
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
+    assert_int_equal(splits_of(&problem, n), 1);
     problem.window_prefix = 1;
-    assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
+    assert_true(splits_of(&problem, n) > 1);
     problem.window_left = problem.window_prefix = INT64_MAX - 1;
-    assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
+    assert_true(splits_of(&problem, n) > 1);
     problem.window_left = problem.window_prefix = 0;
     problem.window_right = 8192;
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).splits, 1);
+    assert_int_equal(splits_of(&problem, n), 1);
     problem.predict_matrix = &problem.sigma; /* around middles that are not positions */
     problem.predict_dim = 1;
-    assert_true(attn__plan_make(&problem, &engines[n], 2).splits > 1);
-    problem.predict_matrix = NULL;
-    problem.window_right = ATTN__UNBOUNDED;
-    problem.window_left = ATTN__UNBOUNDED;
-    problem.causal = 0;
-    problem.window_prefix = 0;
+    assert_true(splits_of(&problem, n) > 1);
   }
 }
 
@@ -538,6 +526,7 @@ int main(void) {
       cmocka_unit_test(test_asking_ahead),
       cmocka_unit_test(test_splits_of_few_rows),
       cmocka_unit_test(test_splits),
+      cmocka_unit_test(test_splits_and_windows),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
   };

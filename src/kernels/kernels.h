@@ -73,7 +73,7 @@ typedef struct attn__thirds_strips {
 } attn__thirds_strips;
 
 /* A weight exp(x) with x below it is 0: beside the largest, 1, it would show only with values 1e27 times as large, and where
- * it or its product with a value is denormal, CPUs take hundreds of cycles. */
+ * it or its product with a value is denormal, CPUs take more than a hundred cycles. */
 #define ATTN__WEIGHT_LIMIT -80.0f
 
 /* Weights on their way from scores to a left operand, whose first lead numbers are 0: exp(score - shift of its row), or 0
