@@ -17,21 +17,25 @@ static void append_tile(attn__ahead *ahead, const attn__problem *problem, const 
   append(ahead, attn__kv_value_rows(problem, tile));
 }
 
-/* The queries of a block that is a task, of the first of its heads, and the keys and values that they see first. */
+/* The queries of block number n, of the first of its heads, and the keys and values that they see first, but for those
+ * of the tile at hand. */
 static void append_block(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
-                         int64_t task) {
-  const int64_t group = attn__plan_group(plan, task);
+                         const attn__kv_tile *tile, int64_t n) {
+  const int64_t group = attn__plan_group(plan, n);
   const int64_t b = group / problem->heads_kv, h = group % problem->heads_kv;
   const int64_t rows = attn__divide_up(plan->block_tiles, plan->head_parts) * plan->tile_q;
   const attn__sequence sequence = attn__sequence_of(problem, b);
   attn__score_tile block = {.b = b, .first_head = h * problem->group, .heads = 1};
-  block.first_query = attn__plan_block(plan, task) * plan->block_tiles / plan->head_parts * plan->tile_q;
+  block.first_query = attn__plan_block(plan, n) * plan->block_tiles / plan->head_parts * plan->tile_q;
   block.queries = attn__min(rows, sequence.len_q - block.first_query);
   if (block.queries <= 0 || problem->centers.data)
     return; /* around centers it takes long to see which keys */
   const attn__key_range seen = attn__score_visible(problem, &block);
-  const attn__kv_tile keys = {sequence.batch_k, h, sequence.first_k + seen.begin,
-                              attn__min(plan->tile_k, seen.end - seen.begin)};
+  const int64_t past = tile->first + tile->count, end = sequence.first_k + seen.end;
+  attn__kv_tile keys = {.b = sequence.batch_k, .h = h, .first = sequence.first_k + seen.begin};
+  if (keys.b == tile->b && h == tile->h && tile->first <= keys.first && keys.first < past)
+    keys.first = past;
+  keys.count = attn__min(plan->tile_k, end - keys.first);
   const float *query = attn__input_row(&problem->query, sequence.batch_q, block.first_head,
                                        sequence.first_q + block.first_query);
   if (!plan->direct)
@@ -40,14 +44,15 @@ static void append_block(attn__ahead *ahead, const attn__problem *problem, const
 }
 
 void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
-                      const attn__kv_tile *tile, int64_t end, int64_t next_task) {
+                      const attn__kv_tile *tile, int64_t end, int64_t next) {
   const int64_t first = tile->first + tile->count;
-  const attn__kv_tile next = {tile->b, tile->h, first, attn__min(plan->tile_k, end - first)};
+  const attn__kv_tile after = {tile->b, tile->h, first, attn__min(plan->tile_k, end - first)};
+  const int64_t blocks = problem->batch * problem->heads_kv * plan->blocks;
   ahead->count = ahead->piece = ahead->row = 0;
   if (!plan->ahead) return;
   if (plan->direct) append(ahead, attn__kv_value_rows(problem, tile));
   if (first < end)
-    append_tile(ahead, problem, &next);
-  else if (next_task < plan->tasks && plan->part.count == 0)
-    append_block(ahead, problem, plan, next_task);
+    append_tile(ahead, problem, &after);
+  else if (next < blocks && plan->part.count == 0)
+    append_block(ahead, problem, plan, tile, next);
 }

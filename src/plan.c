@@ -19,6 +19,7 @@ enum {
   BLOCK_FLOATS = 1 << 17,   /* copied queries and states of a block, at most */
   STATE_FLOATS = 3,         /* of a row, beside its output: a float and a double */
   TASKS_PER_THREAD = 4,     /* at least, where there is enough work: what evens out unequal tasks */
+  RUNS_PER_THREAD = 8,      /* the same of tasks that are several blocks */
   FEW_ROWS = 8,             /* up to so many rows of a head group, splits may be tasks */
   FEW_TO_PACK = 128,        /* up to so many rows of a block, values are not worth packing */
   WORTH_ROWS = 4,           /* left over by slabs, or more: fewer take as long */
@@ -52,6 +53,11 @@ static int64_t right_of(const attn__problem *problem) {
   return problem->causal && around_position ? 0 : problem->window_right;
 }
 
+/* 1 if what a row sees ends on both sides. */
+static int32_t has_window(const attn__problem *problem) {
+  return problem->window_left != ATTN__UNBOUNDED && right_of(problem) != ATTN__UNBOUNDED;
+}
+
 /* 1 if a row may see so many keys that they are summed in splits. */
 static int32_t sees_many_keys(const attn__problem *problem) {
   const int64_t window = attn__add_saturating(problem->window_left, right_of(problem));
@@ -64,13 +70,12 @@ static int32_t sees_many_keys(const attn__problem *problem) {
 static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                          int64_t *unit) {
   const int64_t slab = plan->thirds ? PART_ROWS : engine->slab, panel = engine->panel;
-  const int64_t left = problem->window_left, right = right_of(problem);
   const int64_t states = sees_many_keys(problem) ? 2 : 1;
   const int64_t most =
       attn__clamp(BLOCK_FLOATS / (problem->dim + states * problem->dim_v), slab, ATTN__PLAN_TILE_ROWS);
   *unit = slab;
-  if (plan->thirds || left == ATTN__UNBOUNDED || right == ATTN__UNBOUNDED) return most / slab * slab;
-  const int64_t window = attn__add_saturating(left, right);
+  if (plan->thirds || !has_window(problem)) return most / slab * slab;
+  const int64_t window = attn__add_saturating(problem->window_left, right_of(problem));
   const int64_t rows = attn__min(most, attn__add_saturating(window / WINDOW_ROWS, slab)) / slab * slab;
   const int64_t panels = panel > 0 && window >= panel ? rows_of_panels(rows, most, panel, slab) : 0;
   if (panels == 0) return rows;
@@ -190,7 +195,9 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
   plan->block_tiles = equal_parts(tiles, most, 1);
   plan->blocks = attn__divide_up(tiles, plan->block_tiles);
   plan->values_in_place = plan->direct || values_are_panels(plan, problem, engine);
-  plan->tasks = groups * plan->blocks;
+  plan->forward = has_window(problem);
+  plan->run = plan->forward ? attn__max(groups * plan->blocks / (threads * RUNS_PER_THREAD), 1) : 1;
+  plan->tasks = attn__divide_up(groups * plan->blocks, plan->run);
   /* Where there are enough head groups, each is one task and goes through its splits in turn. */
   if (plan->splits > 1 && has_few_rows(plan, problem) && threads > 1 && groups < threads * TASKS_PER_THREAD)
     plan->tasks = plan->part.count = groups * plan->splits;

@@ -24,6 +24,20 @@ typedef struct attn__job {
   atomic_int_least64_t next_task;
 } attn__job;
 
+/* A tile of keys and values that meets the query tiles of a block: keys [first, first + count) of a key head of a batch
+ * entry. */
+typedef struct attn__key_step {
+  int64_t b, kv_head, first, count;
+  attn__matrix keys, values; /* data NULL: nobody has needed them yet */
+  int32_t finite;            /* are all values? -1: nobody has looked yet */
+  int32_t cleared;           /* values has 0 for those that are not */
+  struct {
+    attn__thirds_strips keys, values; /* the same in thirds */
+    int32_t held;                     /* by those of the keys: every number */
+    attn__matrix apart;               /* values that are not held, with 0 for the others; data NULL: none */
+  } thirds;
+} attn__key_step;
+
 /* The pieces of scratch of a strand and the block it is at. */
 struct attn__strand {
   const attn__job *job;
@@ -35,28 +49,17 @@ struct attn__strand {
   attn__state state; /* of the block's rows */
   attn__state total; /* of the same rows, over several splits */
   int64_t b, kv_head, tiles;
+  int64_t next; /* the number of the block that comes after it in its run; -1: none */
   attn__sequence sequence;
-  attn__tile *tile;   /* ATTN__PLAN_BLOCK_TILES of them */
-  attn__ahead *ahead; /* what products ask for meanwhile */
+  attn__tile *tile;    /* ATTN__PLAN_BLOCK_TILES of them */
+  attn__key_step step; /* at hand */
+  attn__ahead *ahead;  /* what products ask for meanwhile */
 };
 
 /* Where keys [first, first + count) of the strand's sequence are. */
 static inline attn__kv_tile attn__strand_kv(const attn__strand *s, int64_t first, int64_t count) {
   return (attn__kv_tile){s->sequence.batch_k, s->kv_head, s->sequence.first_k + first, count};
 }
-
-/* A tile of keys and values that meets the query tiles of a block: keys [first, first + count). */
-typedef struct attn__key_step {
-  int64_t first, count;
-  attn__matrix keys, values; /* data NULL: nobody has needed them yet */
-  int32_t finite;            /* are all values? -1: nobody has looked yet */
-  int32_t cleared;           /* values has 0 for those that are not */
-  struct {
-    attn__thirds_strips keys, values; /* the same in thirds */
-    int32_t held;                     /* by those of the keys: every number */
-    attn__matrix apart;               /* values that are not held, with 0 for the others; data NULL: none */
-  } thirds;
-} attn__key_step;
 
 /* Of the rows of a tile: what is subtracted from their scores, and the sums of exp(score - shift). */
 typedef struct attn__exponents {

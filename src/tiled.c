@@ -130,11 +130,22 @@ static attn__key_range block_visible(const attn__strand *s) {
 }
 
 /* While a step's products are made, what comes after it is asked for; the block's keys end at end. */
-static void look_ahead(const attn__strand *s, const attn__key_step *step, int64_t end) {
+static void look_ahead(const attn__strand *s, int64_t end) {
   const attn__job *job = s->job;
-  const attn__kv_tile tile = attn__strand_kv(s, step->first, step->count);
+  const attn__kv_tile tile = attn__strand_kv(s, s->step.first, s->step.count);
   const int64_t next_task = atomic_load_explicit(&job->next_task, memory_order_relaxed);
-  attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next_task);
+  const int64_t next = s->next >= 0 ? s->next : next_task * job->plan->run;
+  attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next);
+}
+
+/* The strand's step becomes that of keys [first, end). It stays as it is, with what has been cut, if it has them all. */
+static void step_to(attn__strand *s, int64_t first, int64_t end) {
+  const attn__key_step *step = &s->step;
+  if (step->b == s->b && step->kv_head == s->kv_head && step->first <= first &&
+      step->first + step->count >= end)
+    return;
+  s->step = (attn__key_step){
+      .b = s->b, .kv_head = s->kv_head, .first = first, .count = end - first, .finite = -1};
 }
 
 /* The strand's block, in its state, meets the keys of a split. */
@@ -146,10 +157,9 @@ static void meet_split(attn__strand *s, int64_t split) {
   range.end = attn__min(range.end, (split + 1) * plan->split_k);
   clear_states(s);
   for (int64_t key = range.begin / plan->tile_k * plan->tile_k; key < range.end; key += plan->tile_k) {
-    attn__key_step step = {.first = attn__max(key, range.begin), .finite = -1};
-    step.count = attn__min(key + plan->tile_k, range.end) - step.first;
-    look_ahead(s, &step, end);
-    attn__meet_step(s, &step);
+    step_to(s, attn__max(key, range.begin), attn__min(key + plan->tile_k, range.end));
+    look_ahead(s, end);
+    attn__meet_step(s, &s->step);
   }
 }
 
@@ -186,16 +196,28 @@ static void finish(const attn__strand *s) {
     attn__finish_tile(s->job->problem, s->job->kernels, &s->tile[slot]);
 }
 
-/* A task that is a block of a head group. */
-static void run_block(attn__strand *s, int64_t task) {
+/* Block number n of all. */
+static void run_block(attn__strand *s, int64_t n) {
   const attn__plan *plan = s->job->plan;
-  go_to(s, attn__plan_group(plan, task), attn__plan_block(plan, task));
+  go_to(s, attn__plan_group(plan, n), attn__plan_block(plan, n));
   copy_queries(s);
   if (plan->splits == 1)
     meet_split(s, 0);
   else
     meet_splits(s);
   finish(s);
+}
+
+/* A task that is a run of blocks. */
+static void run_blocks(attn__strand *s, int64_t task) {
+  const attn__problem *problem = s->job->problem;
+  const attn__plan *plan = s->job->plan;
+  const int64_t all = problem->batch * problem->heads_kv * plan->blocks;
+  const int64_t first = task * plan->run, end = attn__min(first + plan->run, all);
+  for (int64_t n = first; n < end; n++) {
+    s->next = n + 1 < end ? n + 1 : -1;
+    run_block(s, n);
+  }
 }
 
 /* Where the state of a part is: a split of a head group. */
@@ -286,6 +308,6 @@ void attn__tiled_run(attn_context *context, const attn__problem *problem, const 
                    .kernels = context->kernels,
                    .engine = &context->engine,
                    .scratch = scratch};
-  run_tasks(context, &job, plan->tasks, plan->part.count > 0 ? run_part : run_block);
+  run_tasks(context, &job, plan->tasks, plan->part.count > 0 ? run_part : run_blocks);
   if (plan->part.count > 0) run_tasks(context, &job, plan->part.count / plan->splits, join_parts);
 }

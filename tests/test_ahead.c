@@ -76,7 +76,8 @@ static void test_next_block(void **state) {
   assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
 }
 
-/* Blocks of the same head, the last one first: each with its own queries, and the first keys that its window has. */
+/* Blocks of the same head, the first one first, as there is a window: each with its own queries, and the first keys that
+ * its window has. */
 static void test_blocks_of_a_head(void **state) {
   (void)state;
   attn__problem problem = problem_of(LEN, LEN);
@@ -91,9 +92,32 @@ static void test_blocks_of_a_head(void **state) {
     const attn__kv_tile tile = {0, 0, 0, LEN}, next_queries = {1, 2, first, queries_of_it};
     const attn__kv_tile next = {1, 2, begin, attn__min(plan.tile_k, first + queries_of_it - begin)};
     attn__ahead ahead;
-    attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, 5 * plan.blocks + plan.blocks - 1 - block);
+    attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, 5 * plan.blocks + block);
     assert_int_equal(ahead.count, 3);
     assert_rows(&ahead.pieces[0], &problem.query, &next_queries, DIM);
+    assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
+    assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
+  }
+}
+
+/* Of the keys that the next block sees first, those of the tile at hand are there: what comes after them is asked for. */
+static void test_keys_at_hand(void **state) {
+  (void)state;
+  attn__problem problem = problem_of(LEN, LEN);
+  problem.causal = 1;
+  problem.window_left = 50;
+  attn__plan plan = attn__plan_make(&problem, &engine, 8);
+  plan.ahead = 1;
+  const int64_t rows = plan.block_tiles * plan.tile_q, begin = rows - 50, end = 2 * rows;
+  assert_true(end < LEN);
+  const attn__kv_tile tiles[] = {{0, 0, begin - 10, 30}, {0, 0, begin, 30}, {0, 0, begin - 30, 30},
+                                 {0, 0, begin + 1, 30},  {1, 0, begin, 30}, {0, 1, begin, 30}};
+  const int64_t firsts[] = {begin + 20, begin + 30, begin, begin, begin, begin};
+  for (size_t n = 0; n < COUNT_OF(tiles); n++) {
+    const attn__kv_tile next = {0, 0, firsts[n], attn__min(plan.tile_k, end - firsts[n])};
+    attn__ahead ahead;
+    attn__ahead_look(&ahead, &problem, &plan, &tiles[n], tiles[n].first + tiles[n].count, 1);
+    assert_int_equal(ahead.count, 3);
     assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
     assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
   }
@@ -283,6 +307,7 @@ int main(void) {
       cmocka_unit_test(test_next_tile),
       cmocka_unit_test(test_next_block),
       cmocka_unit_test(test_blocks_of_a_head),
+      cmocka_unit_test(test_keys_at_hand),
       cmocka_unit_test(test_blocks_of_a_group),
       cmocka_unit_test(test_packed_sequences),
       cmocka_unit_test(test_rows_in_order),

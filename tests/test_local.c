@@ -91,6 +91,35 @@ static void test_windows_over_tiles(void **state) {
   check_windows_over_tiles(150, 600);
 }
 
+/* A block of queries begins with keys that the one before it has met last and that are cut already, alike or more than
+ * it sees; some of their numbers are not finite. For other numbers of threads blocks are others. */
+static void test_windows_over_blocks(void **state) {
+  (void)state;
+  const int64_t lefts[] = {100, 255, 256};
+  const int32_t threads[] = {1, 3, 16};
+  const case_spec spec = {
+      .batch = 1, .heads_q = 2, .len_q = 1700, .len_k = 1700, .dim = 64, .causal = 1, .lse = 1};
+  random_source source = random_seeded(support_seed());
+  attention_case c, again;
+  open_local(&c, &spec, &source);
+  source = random_seeded(support_seed());
+  open_local(&again, &spec, &source);
+  for (int64_t key = 500; key < 1700; key += 500)
+    *tensor_row(&c.value, 0, 1, key) = *tensor_row(&again.value, 0, 1, key) = INFINITY;
+  for (size_t left = 0; left < COUNT_OF(lefts); left++) {
+    c.args.window_left = again.args.window_left = lefts[left];
+    check(&c);
+    for (size_t n = 0; n < COUNT_OF(threads); n++) {
+      attn_context *other = context_with_threads(threads[n]);
+      case_run(&again, other);
+      case_assert_same_bits(&again, &c);
+      attn_destroy(other);
+    }
+  }
+  case_close(&c);
+  case_close(&again);
+}
+
 /* No sum of an offset and a side may overflow. */
 static void test_ends_of_the_integers(void **state) {
   (void)state;
@@ -287,11 +316,12 @@ static void test_predictions_leave_blas(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_window),         cmocka_unit_test(test_windows_over_tiles),
-      cmocka_unit_test(test_ends_of_the_integers), cmocka_unit_test(test_nothing_overflows),
-      cmocka_unit_test(test_long_steps),           cmocka_unit_test(test_every_center),
-      cmocka_unit_test(test_extreme_centers),      cmocka_unit_test(test_local_p_by_hand),
-      cmocka_unit_test(test_predicted_ends),       cmocka_unit_test(test_predictions_leave_blas),
+      cmocka_unit_test(test_every_window),           cmocka_unit_test(test_windows_over_tiles),
+      cmocka_unit_test(test_windows_over_blocks),    cmocka_unit_test(test_ends_of_the_integers),
+      cmocka_unit_test(test_nothing_overflows),      cmocka_unit_test(test_long_steps),
+      cmocka_unit_test(test_every_center),           cmocka_unit_test(test_extreme_centers),
+      cmocka_unit_test(test_local_p_by_hand),        cmocka_unit_test(test_predicted_ends),
+      cmocka_unit_test(test_predictions_leave_blas),
   };
   const int skipped = support_skip_missing_isa();
   return skipped ? skipped : cmocka_run_group_tests(tests, open_context, close_context);

@@ -100,7 +100,9 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
   assert_true(plan->block_tiles >= 1 && plan->block_tiles <= ATTN__PLAN_BLOCK_TILES);
   assert_int_equal(plan->blocks, attn__divide_up(tiles, plan->block_tiles));
   const int64_t groups = problem->batch * problem->heads_kv;
-  assert_int_equal(plan->tasks, plan->part.count ? groups * plan->splits : groups * plan->blocks);
+  assert_true(plan->run >= 1 && (plan->run == 1 || plan->forward));
+  assert_int_equal(plan->tasks, plan->part.count ? groups * plan->splits
+                                                 : attn__divide_up(groups * plan->blocks, plan->run));
   assert_true(plan->splits >= 1 && (plan->part.count == 0 || tiles == 1));
   assert_true(plan->splits == 1 || plan->split_k % plan->tile_k == 0);
   assert_true(plan->split_k >= attn__divide_up(problem->len_k, plan->splits));
@@ -248,6 +250,28 @@ static void test_rows_beside_windows(void **state) {
   assert_int_equal(attn__plan_make(&problem, &(attn__engine){.panel = 48, .slab = 8}, 1).tile_q, 48);
   problem.window_left = ATTN__UNBOUNDED;
   assert_int_equal(attn__plan_make(&problem, &engines[3], 1).tile_q, 60);
+}
+
+/* Beside a window, that the causal rule may end, tasks are runs of blocks, the first block of a head first; else each block is
+ * one, the last first. */
+static void test_runs_beside_windows(void **state) {
+  (void)state;
+  attn__problem problem = causal_problem(1, 50000);
+  problem.heads_q = problem.heads_kv = 3;
+  const attn__plan plain = attn__plan_make(&problem, &engines[3], 2);
+  assert_true(!plain.forward && plain.run == 1 && plain.tasks == 3 * plain.blocks);
+  assert_int_equal(attn__plan_group(&plain, plain.blocks), 1);
+  assert_int_equal(attn__plan_block(&plain, plain.blocks), plain.blocks - 1);
+  problem.window_left = 256;
+  const attn__plan windows = attn__plan_make(&problem, &engines[3], 2);
+  assert_true(windows.forward && windows.run == 3 * windows.blocks / 16 && windows.run > 1);
+  assert_true(windows.tasks >= 16 && (windows.tasks - 1) * windows.run < 3 * windows.blocks);
+  assert_int_equal(attn__plan_group(&windows, windows.blocks), 1);
+  assert_int_equal(attn__plan_block(&windows, windows.blocks), 0);
+  problem.causal = 0;
+  assert_int_equal(attn__plan_make(&problem, &engines[3], 2).forward, 0);
+  problem.window_right = 256;
+  assert_int_equal(attn__plan_make(&problem, &engines[3], 2).forward, 1);
 }
 
 static int64_t edge_rows(attn__problem problem, const attn__engine *engine) {
@@ -519,6 +543,7 @@ int main(void) {
       cmocka_unit_test(test_empty_problems),
       cmocka_unit_test(test_small_windows_have_small_tiles),
       cmocka_unit_test(test_rows_beside_windows),
+      cmocka_unit_test(test_runs_beside_windows),
       cmocka_unit_test(test_parts_of_tiles),
       cmocka_unit_test(test_what_stays_in_place),
       cmocka_unit_test(test_thirds_pay),
