@@ -15,14 +15,16 @@ enum {
   THIRDS_BYTES = 508 << 10, /* of scratch for a tile of keys in thirds and what meets it, at most */
   THIRDS_WIDEST = 512,      /* 1,024 would take more than a MiB of scratch */
   TILE_FLOATS = 1 << 15,    /* a transposed tile of keys, at most: as much again for the values */
-  WINDOW_ROWS = 16,         /* a tile has one row for so many keys of a window, at most */
-  BLOCK_FLOATS = 1 << 17,   /* copied queries and states of a block, at most */
-  STATE_FLOATS = 3,         /* of a row, beside its output: a float and a double */
-  TASKS_PER_THREAD = 4,     /* at least, where there is enough work: what evens out unequal tasks */
-  RUNS_PER_THREAD = 8,      /* the same of tasks that are several blocks */
-  FEW_ROWS = 8,             /* up to so many rows of a head group, splits may be tasks */
-  FEW_TO_PACK = 128,        /* up to so many rows of a block, values are not worth packing */
-  WORTH_ROWS = 4,           /* left over by slabs, or more: fewer take as long */
+  NARROW = 32,              /* heads up to so wide have tiles of floats of NARROW_ROWS at most: */
+  NARROW_ROWS = 32, /* the scores stay in the first-level cache, and weigh more the less is multiplied */
+  WINDOW_ROWS = 16, /* a tile has one row for so many keys of a window, at most */
+  BLOCK_FLOATS = 1 << 17, /* copied queries and states of a block, at most */
+  STATE_FLOATS = 3,       /* of a row, beside its output: a float and a double */
+  TASKS_PER_THREAD = 4,   /* at least, where there is enough work: what evens out unequal tasks */
+  RUNS_PER_THREAD = 8,    /* the same of tasks that are several blocks */
+  FEW_ROWS = 8,           /* up to so many rows of a head group, splits may be tasks */
+  FEW_TO_PACK = 128,      /* up to so many rows of a block, values are not worth packing */
+  WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
   EDGE_ROWS = 12,      /* rows that the edge of the causal rule or of a window is cut into, at least */
   SPLIT_K = 4096,      /* keys of a split, at least, where rows are few */
@@ -71,8 +73,9 @@ static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, c
                          int64_t *unit) {
   const int64_t slab = plan->thirds ? PART_ROWS : engine->slab, panel = engine->panel;
   const int64_t states = sees_many_keys(problem) ? 2 : 1;
-  const int64_t most =
-      attn__clamp(BLOCK_FLOATS / (problem->dim + states * problem->dim_v), slab, ATTN__PLAN_TILE_ROWS);
+  const int32_t narrow = !plan->thirds && panel > 0 && attn__max(problem->dim, problem->dim_v) <= NARROW;
+  const int64_t most = attn__clamp(BLOCK_FLOATS / (problem->dim + states * problem->dim_v), slab,
+                                   narrow ? NARROW_ROWS : ATTN__PLAN_TILE_ROWS);
   *unit = slab;
   if (plan->thirds || !has_window(problem)) return most / slab * slab;
   const int64_t window = attn__add_saturating(problem->window_left, right_of(problem));

@@ -252,6 +252,21 @@ static void test_rows_beside_windows(void **state) {
   assert_int_equal(attn__plan_make(&problem, &engines[3], 1).tile_q, 60);
 }
 
+/* Narrow heads have tiles of fewer rows, but for BLAS and in thirds. */
+static void test_narrow_heads(void **state) {
+  (void)state;
+  const struct {
+    int64_t dim, dim_v, engine, rows;
+  } cases[] = {{8, 8, 1, 32},   {32, 32, 2, 30}, {15, 15, 3, 24},         {33, 32, 1, 64},
+               {32, 33, 1, 64}, {15, 15, 0, 64}, {15, 15, IN_THIRDS, 32}, {32, 32, IN_THIRDS, 64}};
+  for (size_t n = 0; n < COUNT_OF(cases); n++) {
+    attn__problem problem = plain_problem(1, 960, 1000);
+    problem.dim = cases[n].dim;
+    problem.dim_v = cases[n].dim_v;
+    assert_int_equal(attn__plan_make(&problem, &engines[cases[n].engine], 1).tile_q, cases[n].rows);
+  }
+}
+
 /* Beside a window, that the causal rule may end, tasks are runs of blocks, the first block of a head first; else each block is
  * one, the last first. */
 static void test_runs_beside_windows(void **state) {
@@ -543,6 +558,7 @@ int main(void) {
       cmocka_unit_test(test_empty_problems),
       cmocka_unit_test(test_small_windows_have_small_tiles),
       cmocka_unit_test(test_rows_beside_windows),
+      cmocka_unit_test(test_narrow_heads),
       cmocka_unit_test(test_runs_beside_windows),
       cmocka_unit_test(test_parts_of_tiles),
       cmocka_unit_test(test_what_stays_in_place),
