@@ -15,8 +15,9 @@
 enum {
   FEW_ROWS = 8,  /* of a, at most */
   FEW_LANES = 4, /* rows of a whose dot products are made together, and streams, at most */
-  FEW_STREAMS = VEC_REGISTERS == 32 ? 4 : 3, /* for so many rows: all sums stay in registers */
-  FEW_PART = 128,                            /* columns of b that are gone through together */
+  FEW_STREAMS = VEC_REGISTERS == 32 ? 4 : 3,  /* for so many rows: all sums stay in registers */
+  FEW_PART = 128,                             /* columns of b that are gone through together */
+  FEW_MIX_ROWS = VEC_REGISTERS == 32 ? 2 : 1, /* rows of a that meet them together */
   FEW_MIX = 8, /* rows of b, one of each stream, that are added up before the sum goes to c */
 };
 
@@ -89,29 +90,46 @@ static ALWAYS_INLINE vec few_added(const int count, const vec *left, const vec *
   return vec_add(c, sum);
 }
 
-/* A row of c += the numbers of a row of a times rows of b: number k of each of count streams. Row 0 asks for the rows
+/* Rows [row, row + rows) of c += those of a times rows of b: number k of each of count streams. Row 0 asks for the rows
  * after these. */
-static ALWAYS_INLINE void few_mix(const attn__product *p, const int count, int64_t row, int64_t k,
-                                  int64_t stream) {
-  vec left[FEW_MIX] = {vec_set(0)}, right[FEW_MIX] = {vec_set(0)}; /* for analysers, which lose count */
-  const int64_t stride_b = stream * p->b.stride, cols = p->cols;
-  const float *a = p->a + row * p->stride_a + k, *b = p->b.data + k * p->b.stride;
-  float *c = p->c + row * p->stride_c;
-  UNROLLED for (int i = 0; i < count; i++) left[i] = vec_set(a[i * stream]);
+static ALWAYS_INLINE void few_mix(const attn__product *p, const int rows, const int count, int64_t row,
+                                  int64_t k, int64_t stream) {
+  vec left[FEW_MIX_ROWS][FEW_MIX] = {{vec_set(0)}}; /* for analysers, which lose count */
+  vec right[FEW_MIX] = {vec_set(0)};
+  const int64_t stride_a = p->stride_a, stride_b = stream * p->b.stride, stride_c = p->stride_c;
+  const int64_t cols = p->cols;
+  const float *a = p->a + row * stride_a + k, *b = p->b.data + k * p->b.stride;
+  float *c = p->c + row * stride_c;
+  UNROLLED for (int r = 0; r < rows; r++) {
+    UNROLLED for (int i = 0; i < count; i++) left[r][i] = vec_set(a[r * stride_a + i * stream]);
+  }
   int64_t col = 0;
   for (; col + VEC_WIDTH <= cols; col += VEC_WIDTH) {
     UNROLLED for (int i = 0; i < count; i++) {
       right[i] = vec_load(b + i * stride_b + col);
       if (row == 0) ask_beyond(b + i * stride_b + col, p->b.stride);
     }
-    vec_store(c + col, few_added(count, left, right, vec_load(c + col)));
+    UNROLLED for (int r = 0; r < rows; r++) {
+      float *at = c + r * stride_c + col;
+      vec_store(at, few_added(count, left[r], right, vec_load(at)));
+    }
   }
   if (col == cols) return;
   const vec zero = vec_set(0);
   UNROLLED for (int i = 0; i < count; i++) right[i] =
       vec_load_part(b + i * stride_b + col, cols - col, zero);
-  vec_store_part(c + col, cols - col,
-                 few_added(count, left, right, vec_load_part(c + col, cols - col, zero)));
+  UNROLLED for (int r = 0; r < rows; r++) {
+    float *at = c + r * stride_c + col;
+    vec_store_part(at, cols - col, few_added(count, left[r], right, vec_load_part(at, cols - col, zero)));
+  }
+}
+
+/* The same for all rows. */
+static ALWAYS_INLINE void few_mix_all(const attn__product *p, const int count, int64_t k, int64_t stream) {
+  int64_t row = 0;
+  for (; row + FEW_MIX_ROWS <= p->rows; row += FEW_MIX_ROWS)
+    few_mix(p, FEW_MIX_ROWS, count, row, k, stream);
+  for (; row < p->rows; row++) few_mix(p, 1, count, row, k, stream);
 }
 
 /* part = a b for up to FEW_PART columns. */
@@ -124,10 +142,9 @@ static void few_part(const attn__product *p, float *part) {
   for (; (stream = few_stream(p->inner - first, FEW_MIX)) > 0; first += stream * FEW_MIX)
     for (int64_t k = first; k < first + stream; k++) {
       if (p->ahead) ask_far(p->ahead, FEW_MIX);
-      for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, FEW_MIX, row, k, stream);
+      few_mix_all(&to_part, FEW_MIX, k, stream);
     }
-  for (int64_t k = first; k < p->inner; k++)
-    for (int64_t row = 0; row < p->rows; row++) few_mix(&to_part, 1, row, k, 0);
+  for (int64_t k = first; k < p->inner; k++) few_mix_all(&to_part, 1, k, 0);
 }
 
 /* Short sums are made apart from c, as in multiply: c may be the sum of many. */
