@@ -47,12 +47,11 @@ void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const at
                       const attn__kv_tile *tile, int64_t end, int64_t next) {
   const int64_t first = tile->first + tile->count;
   const attn__kv_tile after = {tile->b, tile->h, first, attn__min(plan->tile_k, end - first)};
-  const int64_t blocks = problem->batch * problem->heads_kv * plan->blocks;
   ahead->count = ahead->piece = ahead->row = 0;
   if (!plan->ahead) return;
   if (plan->direct) append(ahead, attn__kv_value_rows(problem, tile));
   if (first < end)
     append_tile(ahead, problem, &after);
-  else if (next < blocks && plan->part.count == 0)
+  else if (next < plan->all_blocks && plan->part.count == 0)
     append_block(ahead, problem, plan, tile, next);
 }

@@ -189,8 +189,9 @@ static void meet_tile(const attn__strand *s, attn__tile *tile, attn__key_step *s
   tile->started |= met;
 }
 
-void attn__meet_step(const attn__strand *s, attn__key_step *step) {
+void attn__meet_step(attn__strand *s) {
   const attn__plan *plan = s->job->plan;
+  attn__key_step *step = &s->step;
   attn__meeting meetings[2], *before = NULL;
   int64_t tiles = s->tiles;
   for (int64_t n = 0; n < 2; n++) {

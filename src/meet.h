@@ -5,7 +5,7 @@
 
 #include "strand.h"
 
-/* One tile of keys and their values meets the strand's block, as far as its queries can see it. */
-void attn__meet_step(const attn__strand *s, attn__key_step *step);
+/* The keys and values of the strand's step meet its block, as far as its queries can see them. */
+void attn__meet_step(attn__strand *s);
 
 #endif

@@ -21,7 +21,8 @@ enum {
   BLOCK_FLOATS = 1 << 17, /* copied queries and states of a block, at most */
   STATE_FLOATS = 3,       /* of a row, beside its output: a float and a double */
   TASKS_PER_THREAD = 4,   /* at least, where there is enough work: what evens out unequal tasks */
-  RUNS_PER_THREAD = 8,    /* the same of tasks that are several blocks */
+  RUNS_PER_THREAD = 8,    /* the same of tasks that are runs of blocks */
+  RUN_BLOCKS = 8,         /* blocks of a run, at most: all but the first find keys that are cut already */
   FEW_ROWS = 8,           /* up to so many rows of a head group, splits may be tasks */
   FEW_TO_PACK = 128,      /* up to so many rows of a block, values are not worth packing */
   WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
@@ -178,6 +179,39 @@ static int32_t values_are_panels(const attn__plan *plan, const attn__problem *pr
          problem->value.strides.row == problem->dim_v && rows <= FEW_TO_PACK;
 }
 
+/* 1 if batch entries may see different keys; else the first tells of a batch of any size. */
+static int32_t entries_differ(const attn__problem *problem) {
+  return problem->offsets || problem->lengths_q || problem->lengths_k || problem->starts_q ||
+         problem->starts_k;
+}
+
+/* Tiles of as many rows as a tile of keys has keys, if blocks of whole such rows begin with the keys that the one before
+ * them ends with, else 1: beside windows no longer than a tile of keys that end at the position, where nothing else decides
+ * what is seen. */
+static int64_t tiles_of_keys(const attn__plan *plan, const attn__problem *problem) {
+  const int32_t around_position = !problem->centers.data && !problem->predict_matrix;
+  const int32_t ends_here = has_window(problem) && right_of(problem) == 0 && around_position;
+  const int32_t is_short = problem->window_left <= plan->tile_k && problem->window_left < problem->len_k &&
+                           !problem->window_prefix;
+  const int32_t fits = problem->offset % plan->tile_k == 0 && plan->tile_k % plan->tile_q == 0;
+  if (!ends_here || !is_short || entries_differ(problem) || !fits) return 1;
+  return plan->tile_k / plan->tile_q * plan->head_parts;
+}
+
+/* What a thread takes at a time. */
+static void choose_tasks(attn__plan *plan, const attn__problem *problem, int64_t threads) {
+  const int64_t groups = problem->batch * problem->heads_kv;
+  plan->task_blocks = 1;
+  if (plan->forward)
+    plan->task_blocks =
+        attn__clamp(plan->all_blocks / (threads * RUNS_PER_THREAD), 1, attn__min(plan->blocks, RUN_BLOCKS));
+  plan->tasks = attn__divide_up(plan->all_blocks, plan->task_blocks);
+  /* Where there are enough head groups, each is one task and goes through its splits in turn. */
+  if (plan->splits > 1 && has_few_rows(plan, problem) && threads > 1 && groups < threads * TASKS_PER_THREAD)
+    plan->tasks = plan->part.count = groups * plan->splits;
+  plan->strands = attn__min(threads, plan->tasks);
+}
+
 /* Large blocks read keys less often, small ones make more tasks. The results do not depend on it. */
 static void choose_blocks(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                           int64_t threads) {
@@ -195,16 +229,13 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
     int64_t wanted = attn__divide_up(threads * TASKS_PER_THREAD, groups); /* blocks of a group */
     most = attn__clamp(tiles / wanted, 1, most);
   }
-  plan->block_tiles = equal_parts(tiles, most, 1);
+  const int64_t of_keys = tiles_of_keys(plan, problem), unit = of_keys <= most ? of_keys : 1;
+  plan->block_tiles = equal_parts(tiles, most / unit * unit, unit);
   plan->blocks = attn__divide_up(tiles, plan->block_tiles);
+  plan->all_blocks = groups * plan->blocks;
+  plan->forward = unit > 1 && plan->blocks > 1;
   plan->values_in_place = plan->direct || values_are_panels(plan, problem, engine);
-  plan->forward = has_window(problem);
-  plan->run = plan->forward ? attn__max(groups * plan->blocks / (threads * RUNS_PER_THREAD), 1) : 1;
-  plan->tasks = attn__divide_up(groups * plan->blocks, plan->run);
-  /* Where there are enough head groups, each is one task and goes through its splits in turn. */
-  if (plan->splits > 1 && has_few_rows(plan, problem) && threads > 1 && groups < threads * TASKS_PER_THREAD)
-    plan->tasks = plan->part.count = groups * plan->splits;
-  plan->strands = attn__min(threads, plan->tasks);
+  choose_tasks(plan, problem, threads);
 }
 
 /* Appends a piece of scratch; returns where it begins. */
@@ -279,12 +310,6 @@ static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
   const attn__score_tile all = {.b = b, .heads = 1, .queries = problem->len_q};
   const attn__key_range seen = attn__score_visible(problem, &all);
   return seen.begin == seen.end;
-}
-
-/* 1 if batch entries may see different keys; else the first tells of a batch of any size. */
-static int32_t entries_differ(const attn__problem *problem) {
-  return problem->offsets || problem->lengths_q || problem->lengths_k || problem->starts_q ||
-         problem->starts_k;
 }
 
 attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *engine, int64_t threads) {

@@ -25,7 +25,8 @@ typedef struct attn__plan {
   int64_t query_parts, head_parts;
   int64_t block_tiles; /* tiles of a block, at most ATTN__PLAN_BLOCK_TILES */
   int64_t blocks;      /* of a head group */
-  int64_t run;         /* blocks of a task: they follow one another */
+  int64_t all_blocks;  /* of all head groups */
+  int64_t task_blocks; /* of a task: a run of blocks, one after another */
   int32_t forward;     /* the first block of a head group comes first, not the last */
   int32_t direct;      /* few rows: keys and values are multiplied where they stand */
   int32_t thirds;      /* queries, keys, weights and values are multiplied in thirds (kernels/bfloat.h) */
@@ -34,7 +35,7 @@ typedef struct attn__plan {
   int32_t ahead;            /* what will be read next is asked for: all of it does not fit a cache */
   int64_t splits;           /* long keys, in pieces of split_k whose results are joined; else 1 */
   int64_t split_k;          /* a multiple of tile_k */
-  int64_t tasks;            /* runs of blocks, or the parts */
+  int64_t tasks;            /* all_blocks in runs of task_blocks, or the parts */
   int64_t strands;          /* threads that share the tasks */
   /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
   struct {
@@ -63,7 +64,7 @@ typedef struct attn__plan {
 attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *engine, int64_t threads);
 
 /* The head group of block number n of all, and which of its blocks. The last block comes first: under a causal mask it is
- * the longest, and long tasks must not come last. But beside windows all are as long, and forward a block begins with the
+ * the longest, and long tasks must not come last. Beside short windows all are as long, and forward a block begins with the
  * keys that the one before it has met last, which are cut already. */
 static inline int64_t attn__plan_group(const attn__plan *plan, int64_t n) {
   return n / plan->blocks;

@@ -134,7 +134,7 @@ static void look_ahead(const attn__strand *s, int64_t end) {
   const attn__job *job = s->job;
   const attn__kv_tile tile = attn__strand_kv(s, s->step.first, s->step.count);
   const int64_t next_task = atomic_load_explicit(&job->next_task, memory_order_relaxed);
-  const int64_t next = s->next >= 0 ? s->next : next_task * job->plan->run;
+  const int64_t next = s->next >= 0 ? s->next : next_task * job->plan->task_blocks;
   attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next);
 }
 
@@ -159,7 +159,7 @@ static void meet_split(attn__strand *s, int64_t split) {
   for (int64_t key = range.begin / plan->tile_k * plan->tile_k; key < range.end; key += plan->tile_k) {
     step_to(s, attn__max(key, range.begin), attn__min(key + plan->tile_k, range.end));
     look_ahead(s, end);
-    attn__meet_step(s, &s->step);
+    attn__meet_step(s);
   }
 }
 
@@ -210,10 +210,9 @@ static void run_block(attn__strand *s, int64_t n) {
 
 /* A task that is a run of blocks. */
 static void run_blocks(attn__strand *s, int64_t task) {
-  const attn__problem *problem = s->job->problem;
   const attn__plan *plan = s->job->plan;
-  const int64_t all = problem->batch * problem->heads_kv * plan->blocks;
-  const int64_t first = task * plan->run, end = attn__min(first + plan->run, all);
+  const int64_t first = task * plan->task_blocks,
+                end = attn__min(first + plan->task_blocks, plan->all_blocks);
   for (int64_t n = first; n < end; n++) {
     s->next = n + 1 < end ? n + 1 : -1;
     run_block(s, n);
@@ -258,6 +257,7 @@ static void run_strand(void *argument, int64_t index) {
   attn__tile tile[ATTN__PLAN_BLOCK_TILES]; /* not in the strand, which would clear them all */
   attn__ahead ahead;
   attn__strand s = {.job = job,
+                    .next = -1,
                     .queries = (float *)(void *)(base + plan->scratch.queries),
                     .raw = (float *)(void *)(base + plan->scratch.raw),
                     .weight = (float *)(void *)(base + plan->scratch.weight),

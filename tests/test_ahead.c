@@ -76,8 +76,7 @@ static void test_next_block(void **state) {
   assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
 }
 
-/* Blocks of the same head, the first one first, as there is a window: each with its own queries, and the first keys that
- * its window has. */
+/* Blocks of the same head, the last one first: each with its own queries, and the first keys that its window has. */
 static void test_blocks_of_a_head(void **state) {
   (void)state;
   attn__problem problem = problem_of(LEN, LEN);
@@ -92,7 +91,7 @@ static void test_blocks_of_a_head(void **state) {
     const attn__kv_tile tile = {0, 0, 0, LEN}, next_queries = {1, 2, first, queries_of_it};
     const attn__kv_tile next = {1, 2, begin, attn__min(plan.tile_k, first + queries_of_it - begin)};
     attn__ahead ahead;
-    attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, 5 * plan.blocks + block);
+    attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, 5 * plan.blocks + plan.blocks - 1 - block);
     assert_int_equal(ahead.count, 3);
     assert_rows(&ahead.pieces[0], &problem.query, &next_queries, DIM);
     assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
@@ -107,7 +106,7 @@ static void test_keys_at_hand(void **state) {
   problem.causal = 1;
   problem.window_left = 50;
   attn__plan plan = attn__plan_make(&problem, &engine, 8);
-  plan.ahead = 1;
+  plan.ahead = plan.forward = 1;
   const int64_t rows = plan.block_tiles * plan.tile_q, begin = rows - 50, end = 2 * rows;
   assert_true(end < LEN);
   const attn__kv_tile tiles[] = {{0, 0, begin - 10, 30}, {0, 0, begin, 30}, {0, 0, begin - 30, 30},
@@ -121,6 +120,10 @@ static void test_keys_at_hand(void **state) {
     assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
     assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
   }
+  const attn__kv_tile all = {0, 0, begin, end - begin};
+  attn__ahead ahead;
+  attn__ahead_look(&ahead, &problem, &plan, &all, end, 1);
+  assert_int_equal(ahead.count, 1); /* the queries */
 }
 
 /* Heads that share their keys: a block has a few of the queries of each, and those of the first are asked for. */
@@ -222,10 +225,10 @@ static void test_few_queries(void **state) {
   assert_rows(&ahead.pieces[2], &problem.value, &other, DIM_V);
 }
 
-static int64_t pieces_at_end(const attn__problem *problem, const attn__plan *plan, int64_t task) {
+static int64_t pieces_at_end(const attn__problem *problem, const attn__plan *plan, int64_t next) {
   const attn__kv_tile tile = {0, 0, 0, LEN};
   attn__ahead ahead;
-  attn__ahead_look(&ahead, problem, plan, &tile, LEN, task);
+  attn__ahead_look(&ahead, problem, plan, &tile, LEN, next);
   return ahead.count;
 }
 
@@ -240,8 +243,8 @@ static void test_nothing_to_ask_for(void **state) {
   parts.part.count = 1;
   centered.centers.data = queries;
   short_of_queries.lengths_q = short_of_keys.lengths_k = lengths;
-  assert_int_equal(pieces_at_end(&problem, &plan, plan.tasks - 1), 3);
-  assert_int_equal(pieces_at_end(&problem, &plan, plan.tasks), 0);
+  assert_int_equal(pieces_at_end(&problem, &plan, plan.all_blocks - 1), 3);
+  assert_int_equal(pieces_at_end(&problem, &plan, plan.all_blocks), 0);
   assert_int_equal(pieces_at_end(&problem, &small, 1), 0);
   assert_int_equal(pieces_at_end(&problem, &parts, 1), 0);
   assert_int_equal(pieces_at_end(&centered, &plan, 1), 0);
@@ -288,7 +291,7 @@ static void test_rows_are_inside(void **state) {
                                 random_between(&source, 1, attn__min(plan.tile_k, len_k - first))};
     attn__ahead ahead;
     attn__ahead_look(&ahead, &problem, &plan, &tile, random_between(&source, first + tile.count, len_k),
-                     random_between(&source, 0, plan.tasks));
+                     random_between(&source, 0, plan.all_blocks));
     assert_true(ahead.count <= ATTN__AHEAD_PIECES);
     for (int64_t p = 0; p < ahead.count; p++) {
       const float *data = ahead.pieces[p].data;

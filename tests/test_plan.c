@@ -42,6 +42,9 @@ static attn__problem random_problem(random_source *source) {
   problem.heads_q = problem.heads_kv * problem.group;
   problem.causal = random_once_in(source, 2);
   if (problem.causal) problem.offset = random_between(source, -problem.len_q, problem.len_k);
+  if (random_once_in(source, 2)) problem.window_left = random_between(source, 0, 400);
+  if (random_once_in(source, 2)) problem.window_right = random_between(source, 0, 20);
+  if (random_once_in(source, 2)) problem.offset = 0;
   return problem;
 }
 
@@ -100,9 +103,10 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
   assert_true(plan->block_tiles >= 1 && plan->block_tiles <= ATTN__PLAN_BLOCK_TILES);
   assert_int_equal(plan->blocks, attn__divide_up(tiles, plan->block_tiles));
   const int64_t groups = problem->batch * problem->heads_kv;
-  assert_true(plan->run >= 1 && (plan->run == 1 || plan->forward));
+  assert_int_equal(plan->all_blocks, groups * plan->blocks);
+  assert_in_range(plan->task_blocks, 1, plan->forward ? attn__min(plan->blocks, 8) : 1);
   assert_int_equal(plan->tasks, plan->part.count ? groups * plan->splits
-                                                 : attn__divide_up(groups * plan->blocks, plan->run));
+                                                 : attn__divide_up(plan->all_blocks, plan->task_blocks));
   assert_true(plan->splits >= 1 && (plan->part.count == 0 || tiles == 1));
   assert_true(plan->splits == 1 || plan->split_k % plan->tile_k == 0);
   assert_true(plan->split_k >= attn__divide_up(problem->len_k, plan->splits));
@@ -267,26 +271,46 @@ static void test_narrow_heads(void **state) {
   }
 }
 
-/* Beside a window, that the causal rule may end, tasks are runs of blocks, the first block of a head first; else each block is
- * one, the last first. */
+/* Beside a window that ends at the position and is no longer than a tile of keys, blocks are of whole tiles of keys, tasks are
+ * runs of blocks, and the first block of a head comes first; else each block is a task, the last one first. */
 static void test_runs_beside_windows(void **state) {
   (void)state;
-  attn__problem problem = causal_problem(1, 50000);
-  problem.heads_q = problem.heads_kv = 3;
-  const attn__plan plain = attn__plan_make(&problem, &engines[3], 2);
-  assert_true(!plain.forward && plain.run == 1 && plain.tasks == 3 * plain.blocks);
-  assert_int_equal(attn__plan_group(&plain, plain.blocks), 1);
+  attn__problem problem = causal_problem(1, 3072);
+  problem.heads_q = problem.heads_kv = 6;
+  const attn__plan plain = attn__plan_make(&problem, &engines[IN_THIRDS], 1);
+  assert_true(!plain.forward && plain.task_blocks == 1 && plain.tasks == 6 * plain.blocks);
   assert_int_equal(attn__plan_block(&plain, plain.blocks), plain.blocks - 1);
   problem.window_left = 256;
-  const attn__plan windows = attn__plan_make(&problem, &engines[3], 2);
-  assert_true(windows.forward && windows.run == 3 * windows.blocks / 16 && windows.run > 1);
-  assert_true(windows.tasks >= 16 && (windows.tasks - 1) * windows.run < 3 * windows.blocks);
-  assert_int_equal(attn__plan_group(&windows, windows.blocks), 1);
-  assert_int_equal(attn__plan_block(&windows, windows.blocks), 0);
-  problem.causal = 0;
-  assert_int_equal(attn__plan_make(&problem, &engines[3], 2).forward, 0);
-  problem.window_right = 256;
-  assert_int_equal(attn__plan_make(&problem, &engines[3], 2).forward, 1);
+  const attn__plan runs = attn__plan_make(&problem, &engines[IN_THIRDS], 1);
+  assert_true(runs.forward && runs.blocks > 1 && runs.block_tiles * runs.tile_q % runs.tile_k == 0);
+  assert_true(runs.task_blocks == 6 * runs.blocks / 8 && runs.task_blocks > 1 && runs.tasks >= 8);
+  assert_true(attn__plan_group(&runs, runs.blocks) == 1 && attn__plan_block(&runs, runs.blocks) == 0);
+  problem.heads_q = problem.heads_kv = 600; /* not over a head's end */
+  assert_int_equal(attn__plan_make(&problem, &engines[IN_THIRDS], 1).task_blocks, runs.blocks);
+  problem.len_q = problem.len_k = 50000;
+  assert_int_equal(attn__plan_make(&problem, &engines[IN_THIRDS], 1).task_blocks, 8);
+}
+
+/* Where blocks do not begin with the last keys of others, they are tasks of their own. */
+static void test_no_runs(void **state) {
+  (void)state;
+  const int64_t lengths[] = {3072};
+  const float number = 0;
+  attn__problem plain = causal_problem(1, 3072);
+  plain.window_left = 256;
+  attn__problem others[] = {plain, plain, plain, plain, plain, plain, plain, plain, plain};
+  others[0].window_left = 257; /* longer than a tile */
+  others[1].window_prefix = 1;
+  others[2].centers.data = others[3].predict_matrix = &number;
+  others[4].lengths_q = lengths;
+  others[5].offset = 100;
+  others[6].causal = others[7].causal = 0;
+  others[7].window_right = 1;
+  others[8].len_q = others[8].len_k = 256; /* one block */
+  for (size_t n = 0; n < COUNT_OF(others); n++)
+    assert_int_equal(attn__plan_make(&others[n], &engines[IN_THIRDS], 2).forward, 0);
+  others[7].window_right = 0; /* like the causal rule */
+  assert_true(attn__plan_make(&others[7], &engines[IN_THIRDS], 2).forward);
 }
 
 static int64_t edge_rows(attn__problem problem, const attn__engine *engine) {
@@ -560,6 +584,7 @@ int main(void) {
       cmocka_unit_test(test_rows_beside_windows),
       cmocka_unit_test(test_narrow_heads),
       cmocka_unit_test(test_runs_beside_windows),
+      cmocka_unit_test(test_no_runs),
       cmocka_unit_test(test_parts_of_tiles),
       cmocka_unit_test(test_what_stays_in_place),
       cmocka_unit_test(test_thirds_pay),

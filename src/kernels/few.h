@@ -17,7 +17,7 @@ enum {
   FEW_LANES = 4, /* rows of a whose dot products are made together, and streams, at most */
   FEW_STREAMS = VEC_REGISTERS == 32 ? 4 : 3,  /* for so many rows: all sums stay in registers */
   FEW_PART = 128,                             /* columns of b that are gone through together */
-  FEW_MIX_ROWS = VEC_REGISTERS == 32 ? 2 : 1, /* rows of a that meet them together */
+  FEW_MIX_ROWS = VEC_REGISTERS == 32 ? 2 : 1, /* rows of a that meet what is loaded of b together */
   FEW_MIX = 8, /* rows of b, one of each stream, that are added up before the sum goes to c */
 };
 
