@@ -108,7 +108,8 @@ static void test_windows_over_blocks(void **state) {
     *tensor_row(&c.value, 0, 1, key) = *tensor_row(&again.value, 0, 1, key) = INFINITY;
   for (size_t left = 0; left < COUNT_OF(lefts); left++) {
     c.args.window_left = again.args.window_left = lefts[left];
-    check(&c);
+    case_run(&c, context);
+    if (lefts[left] == 255) case_check_promise(&c); /* which takes long */
     for (size_t n = 0; n < COUNT_OF(threads); n++) {
       attn_context *other = context_with_threads(threads[n]);
       case_run(&again, other);
