@@ -50,10 +50,14 @@ static int64_t rows_of_panels(int64_t rows, int64_t most, int64_t panel, int64_t
   return whole;
 }
 
+/* 1 if windows lie around positions, not around middles that are given or predicted. */
+static int32_t around_positions(const attn__problem *problem) {
+  return !problem->centers.data && !problem->predict_matrix;
+}
+
 /* How far a row sees to the right of the middle of its window. */
 static int64_t right_of(const attn__problem *problem) {
-  const int32_t around_position = !problem->centers.data && !problem->predict_matrix;
-  return problem->causal && around_position ? 0 : problem->window_right;
+  return problem->causal && around_positions(problem) ? 0 : problem->window_right;
 }
 
 /* 1 if what a row sees ends on both sides. */
@@ -135,8 +139,8 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
 static void choose_edges(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int64_t rows = plan->thirds ? PART_ROWS : attn__round_up(EDGE_ROWS, engine->slab);
   const int32_t few = plan->thirds ? plan->part_rows == 0 : plan->tile_q < 3 * rows;
-  const int32_t whole = problem->weights.data || problem->scores.data || problem->centers.data ||
-                        problem->predict_matrix || engine->panel == 0 || few;
+  const int32_t whole = problem->weights.data || problem->scores.data || !around_positions(problem) ||
+                        engine->panel == 0 || few;
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
@@ -189,8 +193,7 @@ static int32_t entries_differ(const attn__problem *problem) {
  * them ends with, else 1: beside windows no longer than a tile of keys that end at the position, where nothing else decides
  * what is seen. */
 static int64_t tiles_of_keys(const attn__plan *plan, const attn__problem *problem) {
-  const int32_t around_position = !problem->centers.data && !problem->predict_matrix;
-  const int32_t ends_here = has_window(problem) && right_of(problem) == 0 && around_position;
+  const int32_t ends_here = has_window(problem) && right_of(problem) == 0 && around_positions(problem);
   const int32_t is_short = problem->window_left <= plan->tile_k && problem->window_left < problem->len_k &&
                            !problem->window_prefix;
   const int32_t fits = problem->offset % plan->tile_k == 0 && plan->tile_k % plan->tile_q == 0;
@@ -306,7 +309,7 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
 static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
   const attn__sequence sequence = attn__sequence_of(problem, b);
   if (sequence.len_q == 0 || sequence.len_k == 0) return 1;
-  if (problem->centers.data || problem->predict_matrix) return 0;
+  if (!around_positions(problem)) return 0;
   const attn__score_tile all = {.b = b, .heads = 1, .queries = problem->len_q};
   const attn__key_range seen = attn__score_visible(problem, &all);
   return seen.begin == seen.end;
