@@ -34,9 +34,9 @@ static inline void ask_near(attn__ahead *ahead, int64_t lines) {
     for (int64_t c = 0; c < width; c += ASK_LINE, lines--) __builtin_prefetch(row + c, 0, 3);
 }
 
-/* Asks for what is so many numbers after x, wherever that may be, to be in the second-level cache. */
+/* Asks for what is so many numbers after x, wherever that may be, to be in every cache. */
 static inline void ask_beyond(const float *x, int64_t distance) {
-  __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)distance * sizeof *x), 0, 2);
+  __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)distance * sizeof *x), 0, 3);
 }
 
 /* Asks for so many rows, to be in the second-level cache: the first is full of what is multiplied. */
