@@ -1,4 +1,4 @@
-/* ahead.c - which rows of the caller's arrays a strand will read next.
+/* ahead.c - which rows of the caller's arrays a strand will read or write next.
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * Nothing depends on it but speed: what is guessed wrongly is only asked for in vain.
@@ -7,6 +7,8 @@
 
 #include "base.h"
 #include "score.h"
+
+_Static_assert(ATTN__AHEAD_PIECES >= 3 + ATTN__PLAN_BLOCK_TILES, "each tile of a block has an output");
 
 static void append(attn__ahead *ahead, attn__rows rows) {
   if (rows.count > 0) ahead->pieces[ahead->count++] = rows;
@@ -54,4 +56,17 @@ void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const at
     append_tile(ahead, problem, &after);
   else if (next < plan->all_blocks && plan->part.count == 0)
     append_block(ahead, problem, plan, tile, next);
+}
+
+void attn__ahead_add_outputs(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
+                             const attn__tile *tiles, int64_t count) {
+  if (!plan->ahead || plan->direct || plan->tile_heads > 1) return;
+  for (int64_t t = 0; t < count; t++) {
+    const attn__sequence *sequence = &tiles[t].sequence;
+    const int64_t first = tiles[t].first_query, rows = attn__min(tiles[t].queries, sequence->len_q - first);
+    if (rows <= 0) continue;
+    const float *output = attn__output_row(&problem->output, sequence->batch_q, tiles[t].first_head,
+                                           sequence->first_q + first);
+    append(ahead, (attn__rows){output, problem->output.strides.row, rows, problem->dim_v});
+  }
 }

@@ -136,6 +136,8 @@ static void look_ahead(const attn__strand *s, int64_t end) {
   const int64_t next_task = atomic_load_explicit(&job->next_task, memory_order_relaxed);
   const int64_t next = s->next >= 0 ? s->next : next_task * job->plan->task_blocks;
   attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next);
+  if (s->step.first + s->step.count + job->plan->tile_k >= end)
+    attn__ahead_add_outputs(s->ahead, job->problem, job->plan, s->tile, s->tiles);
 }
 
 /* The strand's step becomes that of keys [first, end). It stays as it is, with what has been cut, if it has them all. */

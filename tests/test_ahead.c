@@ -10,7 +10,7 @@ enum { BATCH = 2, HEADS = 3, LEN = 600, DIM = 64, DIM_V = 32, TRIES = 1000 };
 
 static const attn__engine engine = {.panel = 32, .slab = 12, .few = 8};
 static float queries[BATCH * HEADS * LEN * DIM], keys[BATCH * HEADS * LEN * DIM],
-    values[BATCH * HEADS * LEN * DIM_V];
+    values[BATCH * HEADS * LEN * DIM_V], outputs[BATCH * HEADS * LEN * DIM_V];
 
 /* A problem of dense arrays. */
 static attn__problem problem_of(int64_t len_q, int64_t len_k) {
@@ -25,6 +25,7 @@ static attn__problem problem_of(int64_t len_q, int64_t len_k) {
                          .query = {queries, {HEADS * len_q * DIM, len_q * DIM, DIM}},
                          .key = {keys, {HEADS * len_k * DIM, len_k * DIM, DIM}},
                          .value = {values, {HEADS * len_k * DIM_V, len_k * DIM_V, DIM_V}},
+                         .output = {outputs, {HEADS * len_q * DIM_V, len_q * DIM_V, DIM_V}},
                          .window_left = ATTN__UNBOUNDED,
                          .window_right = ATTN__UNBOUNDED,
                          .window_dilation = 1};
@@ -225,6 +226,67 @@ static void test_few_queries(void **state) {
   assert_rows(&ahead.pieces[2], &problem.value, &other, DIM_V);
 }
 
+/* Tiles of queries of head 2 of a batch entry, 40 of them each. */
+static void set_tiles(attn__tile *tiles, int64_t count, const attn__problem *problem, int64_t b) {
+  for (int64_t t = 0; t < count; t++)
+    tiles[t] = (attn__tile){.sequence = attn__sequence_of(problem, b),
+                            .b = b,
+                            .first_head = 2,
+                            .heads = 1,
+                            .first_query = 40 * t,
+                            .queries = 40};
+}
+
+static void test_outputs(void **state) {
+  (void)state;
+  attn__problem problem = problem_of(120, LEN);
+  const attn__plan plan = plan_of(&problem);
+  const int64_t lengths[BATCH] = {0, 60}, starts[BATCH + 1] = {0, 50, 120};
+  attn__tile tiles[3];
+  attn__ahead ahead = {.count = 1};
+  set_tiles(tiles, 3, &problem, 1);
+  attn__ahead_add_outputs(&ahead, &problem, &plan, tiles, 3);
+  assert_int_equal(ahead.count, 4);
+  for (int64_t t = 0; t < 3; t++) {
+    const attn__rows *rows = &ahead.pieces[1 + t];
+    assert_ptr_equal(rows->data, attn__output_row(&problem.output, 1, 2, 40 * t));
+    assert_int_equal(rows->stride, DIM_V);
+    assert_int_equal(rows->count, 40);
+    assert_int_equal(rows->width, DIM_V);
+  }
+  problem.lengths_q = lengths; /* what is padding is not asked for */
+  set_tiles(tiles, 3, &problem, 1);
+  ahead.count = 0;
+  attn__ahead_add_outputs(&ahead, &problem, &plan, tiles, 3);
+  assert_int_equal(ahead.count, 2);
+  assert_int_equal(ahead.pieces[1].count, 20);
+  problem.lengths_q = NULL;
+  problem.starts_q = starts; /* a packed sequence begins where it begins */
+  set_tiles(tiles, 2, &problem, 1);
+  ahead.count = 0;
+  attn__ahead_add_outputs(&ahead, &problem, &plan, tiles, 2);
+  assert_int_equal(ahead.count, 2);
+  assert_ptr_equal(ahead.pieces[1].data, attn__output_row(&problem.output, 0, 2, 50 + 40));
+  assert_int_equal(ahead.pieces[1].count, 30);
+}
+
+/* Small inputs are in a cache; where they stand, few rows are multiplied, and tiles of several heads have few rows each. */
+static void test_outputs_not_asked_for(void **state) {
+  (void)state;
+  const attn__problem problem = problem_of(120, LEN);
+  attn__plan small = plan_of(&problem), direct = small, many_heads = small;
+  attn__tile tile;
+  attn__ahead ahead = {.count = 0};
+  small.ahead = 0;
+  direct.direct = 1;
+  many_heads.tile_heads = 2;
+  set_tiles(&tile, 1, &problem, 0);
+  attn__ahead_add_outputs(&ahead, &problem, &small, &tile, 1);
+  attn__ahead_add_outputs(&ahead, &problem, &direct, &tile, 1);
+  attn__ahead_add_outputs(&ahead, &problem, &many_heads, &tile, 1);
+  assert_int_equal(ahead.count, 0);
+}
+
 static int64_t pieces_at_end(const attn__problem *problem, const attn__plan *plan, int64_t next) {
   const attn__kv_tile tile = {0, 0, 0, LEN};
   attn__ahead ahead;
@@ -316,6 +378,8 @@ int main(void) {
       cmocka_unit_test(test_rows_in_order),
       cmocka_unit_test(test_how_much_is_asked_for),
       cmocka_unit_test(test_few_queries),
+      cmocka_unit_test(test_outputs),
+      cmocka_unit_test(test_outputs_not_asked_for),
       cmocka_unit_test(test_nothing_to_ask_for),
       cmocka_unit_test(test_when),
       cmocka_unit_test(test_rows_are_inside),

@@ -31,8 +31,8 @@ typedef struct attn__rows {
   int64_t stride, count, width;
 } attn__rows;
 
-/* Rows that will be read soon, in pieces of at least one each. */
-enum { ATTN__AHEAD_PIECES = 3 };
+/* Rows that will be read or written soon, in pieces of at least one each. */
+enum { ATTN__AHEAD_PIECES = 3 + 32 };
 typedef struct attn__ahead {
   int64_t count;      /* of pieces */
   int64_t piece, row; /* the next that has not been asked for */
