@@ -160,12 +160,12 @@ static void scale(int64_t count, const float *x, float factor, float *out) {
 
 /* x / divisor, by the reciprocal where a quotient is no larger than x and nothing on the way is denormal for the
  * divisor: the product less what it is too much by, divided likewise, which rounds as the division does (Markstein,
- * 1990) and keeps the sign of 0. Of infinity that would leave NaN. */
+ * 1990) and keeps the sign of 0. Infinity is too much by NaN, and stays. */
 static inline vec quotient(vec x, vec divisor, vec reciprocal, int32_t by_reciprocal) {
   if (!by_reciprocal) return vec_div(x, divisor);
   const vec first = vec_mul(x, reciprocal);
-  const vec too_much = vec_fma(first, divisor, vec_sub(vec_set(0), x));
-  return vec_where_small(first, vec_set(INFINITY), vec_fnma(too_much, reciprocal, first), first);
+  const vec too_much = vec_fms(first, divisor, x);
+  return vec_where_equal(too_much, too_much, vec_fnma(too_much, reciprocal, first), first);
 }
 
 static void divide(int64_t count, const float *x, float divisor, float *out) {

@@ -49,6 +49,9 @@ static inline vec vec_div(vec a, vec b) {
 static inline vec vec_fma(vec a, vec b, vec c) {
   return _mm256_fmadd_ps(a, b, c);
 } /* a * b + c */
+static inline vec vec_fms(vec a, vec b, vec c) {
+  return _mm256_fmsub_ps(a, b, c);
+} /* a * b - c */
 static inline vec vec_fnma(vec a, vec b, vec c) {
   return _mm256_fnmadd_ps(a, b, c);
 } /* c - a * b */

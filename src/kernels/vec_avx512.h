@@ -48,6 +48,9 @@ static inline vec vec_div(vec a, vec b) {
 static inline vec vec_fma(vec a, vec b, vec c) {
   return _mm512_fmadd_ps(a, b, c);
 } /* a * b + c */
+static inline vec vec_fms(vec a, vec b, vec c) {
+  return _mm512_fmsub_ps(a, b, c);
+} /* a * b - c */
 static inline vec vec_fnma(vec a, vec b, vec c) {
   return _mm512_fnmadd_ps(a, b, c);
 } /* c - a * b */

@@ -49,6 +49,9 @@ static inline vec vec_div(vec a, vec b) {
 static inline vec vec_fma(vec a, vec b, vec c) {
   return vfmaq_f32(c, a, b);
 } /* a * b + c */
+static inline vec vec_fms(vec a, vec b, vec c) {
+  return vfmaq_f32(vnegq_f32(c), a, b);
+} /* a * b - c */
 static inline vec vec_fnma(vec a, vec b, vec c) {
   return vfmsq_f32(c, a, b);
 } /* c - a * b */
