@@ -25,21 +25,21 @@ static void fill_hidden(float *out, int64_t count) {
 }
 
 /* Residual, norm, gain and shift, once the output is written. */
-static void finish_output(const attn__problem *problem, const attn__tile *tile, int64_t r) {
+static void finish_output(const attn__problem *problem, const attn__tile *tile, int64_t r, float *output) {
   if (!problem->norm.active || attn__tile_padding(tile, r)) return;
   const float *residual = NULL;
   if (problem->residual.data)
     residual = attn__input_row(&problem->residual, tile->sequence.batch_q, attn__tile_head(tile, r),
                                tile->sequence.first_q + attn__tile_query(tile, r));
-  attn__norm_row(&problem->norm, problem->dim_v, residual, output_row(problem, tile, r));
+  attn__norm_row(&problem->norm, problem->dim_v, residual, output);
 }
 
 /* A row's output, weights and LSE where it sees no key. Packed sequences have no output past their length. */
-static void write_unseeing_row(const attn__problem *problem, const attn__tile *tile, int64_t r) {
+static void write_unseeing_row(const attn__problem *problem, const attn__tile *tile, int64_t r,
+                               float *output) {
   const float *sinks = attn__tile_padding(tile, r) ? NULL : problem->sinks;
-  if (!problem->starts_q || !attn__tile_padding(tile, r))
-    fill_zero(output_row(problem, tile, r), problem->dim_v);
-  finish_output(problem, tile, r);
+  if (!problem->starts_q || !attn__tile_padding(tile, r)) fill_zero(output, problem->dim_v);
+  finish_output(problem, tile, r, output);
   if (problem->weights.data) fill_zero(attn__tile_result(tile, &problem->weights, r), problem->len_k);
   if (problem->lse.data)
     *attn__tile_result(tile, &problem->lse, r) = sinks ? sinks[attn__tile_head(tile, r)] : -INFINITY;
@@ -116,24 +116,26 @@ static float row_lse(const attn__problem *problem, const attn__tile *tile, int64
 /* Divides by the sum, which a sink joins, and writes a row's results. The sum of exp(score - max) is 0 only
  * where no key was seen, else at least exp(-0.5). */
 static void finish_row(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile,
-                       int64_t r) {
+                       int64_t r, float *output) {
   double sum = tile->state.sums[r];
   if (sum == 0) {
-    write_unseeing_row(problem, tile, r);
+    write_unseeing_row(problem, tile, r, output);
     return;
   }
   if (problem->lse.data) *attn__tile_result(tile, &problem->lse, r) = row_lse(problem, tile, r, sum);
   sum += sink_of(problem, tile, r);
-  kernels->divide(problem->dim_v, tile->state.outputs + r * problem->dim_v, (float)sum,
-                  output_row(problem, tile, r));
-  finish_output(problem, tile, r);
+  kernels->divide(problem->dim_v, tile->state.outputs + r * problem->dim_v, (float)sum, output);
+  finish_output(problem, tile, r, output);
   if (problem->weights.data) finish_weights(problem, kernels, tile, r);
 }
 
 void attn__finish_tile(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile) {
-  for (int64_t r = 0; r < tile->rows; r++) {
-    write_unseen_scores(problem, tile, r);
-    finish_row(problem, kernels, tile, r);
+  for (int64_t first = 0; first < tile->rows; first += tile->queries) { /* the rows of a head */
+    float *output = output_row(problem, tile, first);
+    for (int64_t r = first; r < first + tile->queries; r++, output += problem->output.strides.row) {
+      write_unseen_scores(problem, tile, r);
+      finish_row(problem, kernels, tile, r, output);
+    }
   }
 }
 
@@ -171,7 +173,7 @@ void attn__finish_unseeing(const attn__problem *problem) {
       attn__tile head = {
           .sequence = attn__sequence_of(problem, b), .b = b, .first_head = h, .queries = problem->len_q};
       for (int64_t i = 0; i < problem->len_q; i++) {
-        write_unseeing_row(problem, &head, i);
+        write_unseeing_row(problem, &head, i, output_row(problem, &head, i));
         write_unseen_scores(problem, &head, i);
       }
     }
