@@ -60,7 +60,8 @@ void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const at
 
 void attn__ahead_add_outputs(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
                              const attn__tile *tiles, int64_t count) {
-  if (!plan->ahead || plan->direct || plan->tile_heads > 1) return;
+  const int32_t elsewhere = plan->ahead || plan->strands > 1; /* in memory, or another core's */
+  if (!elsewhere || plan->direct || plan->tile_heads > 1) return;
   for (int64_t t = 0; t < count; t++) {
     const attn__sequence *sequence = &tiles[t].sequence;
     const int64_t first = tiles[t].first_query, rows = attn__min(tiles[t].queries, sequence->len_q - first);

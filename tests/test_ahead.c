@@ -270,7 +270,8 @@ static void test_outputs(void **state) {
   assert_int_equal(ahead.pieces[1].count, 30);
 }
 
-/* Small inputs are in a cache; where they stand, few rows are multiplied, and tiles of several heads have few rows each. */
+/* With one strand what is small is in a cache; few rows are multiplied where they stand; tiles of several heads have few
+ * rows of each. */
 static void test_outputs_not_asked_for(void **state) {
   (void)state;
   const attn__problem problem = problem_of(120, LEN);
@@ -285,6 +286,9 @@ static void test_outputs_not_asked_for(void **state) {
   attn__ahead_add_outputs(&ahead, &problem, &direct, &tile, 1);
   attn__ahead_add_outputs(&ahead, &problem, &many_heads, &tile, 1);
   assert_int_equal(ahead.count, 0);
+  small.strands = 2; /* another may have written it last */
+  attn__ahead_add_outputs(&ahead, &problem, &small, &tile, 1);
+  assert_int_equal(ahead.count, 1);
 }
 
 static int64_t pieces_at_end(const attn__problem *problem, const attn__plan *plan, int64_t next) {
