@@ -58,16 +58,12 @@ void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const at
     append_block(ahead, problem, plan, tile, next);
 }
 
-void attn__ahead_add_outputs(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
-                             const attn__tile *tiles, int64_t count) {
-  const int32_t elsewhere = plan->ahead || plan->strands > 1; /* in memory, or another core's */
-  if (!elsewhere || plan->direct || plan->tile_heads > 1) return;
+void attn__ahead_add_outputs(attn__ahead *ahead, const attn__problem *problem, const attn__tile *tiles,
+                             int64_t count) {
   for (int64_t t = 0; t < count; t++) {
-    const attn__sequence *sequence = &tiles[t].sequence;
-    const int64_t first = tiles[t].first_query, rows = attn__min(tiles[t].queries, sequence->len_q - first);
-    if (rows <= 0) continue;
-    const float *output = attn__output_row(&problem->output, sequence->batch_q, tiles[t].first_head,
-                                           sequence->first_q + first);
-    append(ahead, (attn__rows){output, problem->output.strides.row, rows, problem->dim_v});
+    const int64_t rows = attn__min(tiles[t].queries, tiles[t].sequence.len_q - tiles[t].first_query);
+    if (rows <= 0) continue; /* there may be no array where they would be */
+    append(ahead, (attn__rows){attn__tile_output(&tiles[t], &problem->output, 0),
+                               problem->output.strides.row, rows, problem->dim_v});
   }
 }

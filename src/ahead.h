@@ -13,9 +13,9 @@
 void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
                       const attn__kv_tile *tile, int64_t end, int64_t next);
 
-/* Adds the output of so many tiles of queries that will soon have met all their keys: a line that is to be written is
- * fetched first. */
-void attn__ahead_add_outputs(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
-                             const attn__tile *tiles, int64_t count);
+/* Adds the output of so many tiles of queries, of one head each, that will soon have met all their keys: a line that is
+ * to be written is fetched first. */
+void attn__ahead_add_outputs(attn__ahead *ahead, const attn__problem *problem, const attn__tile *tiles,
+                             int64_t count);
 
 #endif

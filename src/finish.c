@@ -10,12 +10,6 @@
 
 enum { KEPT = 256 }; /* scores of a row that become weights together */
 
-/* Where row r is in the output, whose sequences may be packed. */
-static float *output_row(const attn__problem *problem, const attn__tile *tile, int64_t r) {
-  return attn__output_row(&problem->output, tile->sequence.batch_q, attn__tile_head(tile, r),
-                          tile->sequence.first_q + attn__tile_query(tile, r));
-}
-
 static void fill_zero(float *out, int64_t count) {
   memset(out, 0, (size_t)count * sizeof *out);
 }
@@ -131,7 +125,7 @@ static void finish_row(const attn__problem *problem, const attn__kernels *kernel
 
 void attn__finish_tile(const attn__problem *problem, const attn__kernels *kernels, const attn__tile *tile) {
   for (int64_t first = 0; first < tile->rows; first += tile->queries) { /* the rows of a head */
-    float *output = output_row(problem, tile, first);
+    float *output = attn__tile_output(tile, &problem->output, first);
     for (int64_t r = first; r < first + tile->queries; r++, output += problem->output.strides.row) {
       write_unseen_scores(problem, tile, r);
       finish_row(problem, kernels, tile, r, output);
@@ -173,7 +167,7 @@ void attn__finish_unseeing(const attn__problem *problem) {
       attn__tile head = {
           .sequence = attn__sequence_of(problem, b), .b = b, .first_head = h, .queries = problem->len_q};
       for (int64_t i = 0; i < problem->len_q; i++) {
-        write_unseeing_row(problem, &head, i, output_row(problem, &head, i));
+        write_unseeing_row(problem, &head, i, attn__tile_output(&head, &problem->output, i));
         write_unseen_scores(problem, &head, i);
       }
     }

@@ -315,6 +315,13 @@ static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
   return seen.begin == seen.end;
 }
 
+/* Tiles of several heads have too few rows of each to be worth it. */
+static void choose_ahead(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
+  const int32_t large = inputs(problem) > CACHE_FLOATS;
+  plan->ahead = large && (engine->few_ahead || !plan->direct);
+  plan->ahead_outputs = (large || plan->strands > 1) && !plan->direct && plan->tile_heads == 1;
+}
+
 attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *engine, int64_t threads) {
   attn__plan plan = {.empty = 1};
   if (problem->batch == 0 || problem->heads_q == 0 || problem->len_q == 0) return plan;
@@ -328,7 +335,7 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   choose_edges(&plan, problem, engine);
   choose_blocks(&plan, problem, engine, threads);
   lay_out_scratch(&plan, problem, engine);
-  plan.ahead = inputs(problem) > CACHE_FLOATS && (engine->few_ahead || !plan.direct);
+  choose_ahead(&plan, problem, engine);
   return plan;
 }
 

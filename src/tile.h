@@ -63,6 +63,12 @@ static inline int32_t attn__tile_padding(const attn__tile *tile, int64_t r) {
   return attn__tile_query(tile, r) >= tile->sequence.len_q;
 }
 
+/* Where row r is in the output, whose sequences may be packed. */
+static inline float *attn__tile_output(const attn__tile *tile, const attn__output *output, int64_t r) {
+  return attn__output_row(output, tile->sequence.batch_q, attn__tile_head(tile, r),
+                          tile->sequence.first_q + attn__tile_query(tile, r));
+}
+
 /* Where row r is in the weights, the scores or the LSE. */
 static inline float *attn__tile_result(const attn__tile *tile, const attn__output *output, int64_t r) {
   return attn__output_row(output, tile->b, attn__tile_head(tile, r), attn__tile_query(tile, r));

@@ -129,15 +129,17 @@ static attn__key_range block_visible(const attn__strand *s) {
   return range;
 }
 
-/* While a step's products are made, what comes after it is asked for; the block's keys end at end. */
+/* While a step's products are made, what comes after it is asked for, with a block's last two steps its output too; the
+ * block's keys end at end. */
 static void look_ahead(const attn__strand *s, int64_t end) {
   const attn__job *job = s->job;
   const attn__kv_tile tile = attn__strand_kv(s, s->step.first, s->step.count);
   const int64_t next_task = atomic_load_explicit(&job->next_task, memory_order_relaxed);
   const int64_t next = s->next >= 0 ? s->next : next_task * job->plan->task_blocks;
   attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next);
-  if (s->step.first + s->step.count + job->plan->tile_k >= end)
-    attn__ahead_add_outputs(s->ahead, job->problem, job->plan, s->tile, s->tiles);
+  const int32_t ends_soon = s->step.first + s->step.count + job->plan->tile_k >= end;
+  if (job->plan->ahead_outputs && ends_soon)
+    attn__ahead_add_outputs(s->ahead, job->problem, s->tile, s->tiles);
 }
 
 /* The strand's step becomes that of keys [first, end). It stays as it is, with what has been cut, if it has them all. */

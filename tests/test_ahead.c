@@ -240,12 +240,11 @@ static void set_tiles(attn__tile *tiles, int64_t count, const attn__problem *pro
 static void test_outputs(void **state) {
   (void)state;
   attn__problem problem = problem_of(120, LEN);
-  const attn__plan plan = plan_of(&problem);
   const int64_t lengths[BATCH] = {0, 60}, starts[BATCH + 1] = {0, 50, 120};
   attn__tile tiles[3];
   attn__ahead ahead = {.count = 1};
   set_tiles(tiles, 3, &problem, 1);
-  attn__ahead_add_outputs(&ahead, &problem, &plan, tiles, 3);
+  attn__ahead_add_outputs(&ahead, &problem, tiles, 3);
   assert_int_equal(ahead.count, 4);
   for (int64_t t = 0; t < 3; t++) {
     const attn__rows *rows = &ahead.pieces[1 + t];
@@ -257,38 +256,17 @@ static void test_outputs(void **state) {
   problem.lengths_q = lengths; /* what is padding is not asked for */
   set_tiles(tiles, 3, &problem, 1);
   ahead.count = 0;
-  attn__ahead_add_outputs(&ahead, &problem, &plan, tiles, 3);
+  attn__ahead_add_outputs(&ahead, &problem, tiles, 3);
   assert_int_equal(ahead.count, 2);
   assert_int_equal(ahead.pieces[1].count, 20);
   problem.lengths_q = NULL;
   problem.starts_q = starts; /* a packed sequence begins where it begins */
   set_tiles(tiles, 2, &problem, 1);
   ahead.count = 0;
-  attn__ahead_add_outputs(&ahead, &problem, &plan, tiles, 2);
+  attn__ahead_add_outputs(&ahead, &problem, tiles, 2);
   assert_int_equal(ahead.count, 2);
   assert_ptr_equal(ahead.pieces[1].data, attn__output_row(&problem.output, 0, 2, 50 + 40));
   assert_int_equal(ahead.pieces[1].count, 30);
-}
-
-/* With one strand what is small is in a cache; few rows are multiplied where they stand; tiles of several heads have few
- * rows of each. */
-static void test_outputs_not_asked_for(void **state) {
-  (void)state;
-  const attn__problem problem = problem_of(120, LEN);
-  attn__plan small = plan_of(&problem), direct = small, many_heads = small;
-  attn__tile tile;
-  attn__ahead ahead = {.count = 0};
-  small.ahead = 0;
-  direct.direct = 1;
-  many_heads.tile_heads = 2;
-  set_tiles(&tile, 1, &problem, 0);
-  attn__ahead_add_outputs(&ahead, &problem, &small, &tile, 1);
-  attn__ahead_add_outputs(&ahead, &problem, &direct, &tile, 1);
-  attn__ahead_add_outputs(&ahead, &problem, &many_heads, &tile, 1);
-  assert_int_equal(ahead.count, 0);
-  small.strands = 2; /* another may have written it last */
-  attn__ahead_add_outputs(&ahead, &problem, &small, &tile, 1);
-  assert_int_equal(ahead.count, 1);
 }
 
 static int64_t pieces_at_end(const attn__problem *problem, const attn__plan *plan, int64_t next) {
@@ -324,6 +302,23 @@ static void test_when(void **state) {
   const attn__problem small = problem_of(100, 100), large = problem_of(LEN, LEN);
   assert_false(attn__plan_make(&small, &engine, 1).ahead);
   assert_true(attn__plan_make(&large, &engine, 1).ahead);
+}
+
+/* With one thread what is small is in a cache; few rows are multiplied where they stand; tiles of several heads have few
+ * rows of each. */
+static void test_when_outputs(void **state) {
+  (void)state;
+  const attn__problem small = problem_of(100, 100), large = problem_of(LEN, LEN), one = problem_of(1, LEN);
+  attn__problem few_of_each = problem_of(4, LEN);
+  few_of_each.heads_kv = 1;
+  few_of_each.group = HEADS;
+  assert_true(attn__plan_make(&large, &engine, 1).ahead_outputs);
+  assert_false(attn__plan_make(&small, &engine, 1).ahead_outputs);
+  assert_true(attn__plan_make(&small, &engine, 2).ahead_outputs);
+  assert_true(attn__plan_make(&one, &engine, 2).direct);
+  assert_false(attn__plan_make(&one, &engine, 2).ahead_outputs);
+  assert_true(attn__plan_make(&few_of_each, &engine, 2).tile_heads > 1);
+  assert_false(attn__plan_make(&few_of_each, &engine, 2).ahead_outputs);
 }
 
 static void assert_inside(const attn__rows *rows, const float *array, int64_t length) {
@@ -373,20 +368,13 @@ static void test_rows_are_inside(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_next_tile),
-      cmocka_unit_test(test_next_block),
-      cmocka_unit_test(test_blocks_of_a_head),
-      cmocka_unit_test(test_keys_at_hand),
-      cmocka_unit_test(test_blocks_of_a_group),
-      cmocka_unit_test(test_packed_sequences),
-      cmocka_unit_test(test_rows_in_order),
-      cmocka_unit_test(test_how_much_is_asked_for),
-      cmocka_unit_test(test_few_queries),
-      cmocka_unit_test(test_outputs),
-      cmocka_unit_test(test_outputs_not_asked_for),
-      cmocka_unit_test(test_nothing_to_ask_for),
-      cmocka_unit_test(test_when),
-      cmocka_unit_test(test_rows_are_inside),
+      cmocka_unit_test(test_next_tile),          cmocka_unit_test(test_next_block),
+      cmocka_unit_test(test_blocks_of_a_head),   cmocka_unit_test(test_keys_at_hand),
+      cmocka_unit_test(test_blocks_of_a_group),  cmocka_unit_test(test_packed_sequences),
+      cmocka_unit_test(test_rows_in_order),      cmocka_unit_test(test_how_much_is_asked_for),
+      cmocka_unit_test(test_few_queries),        cmocka_unit_test(test_outputs),
+      cmocka_unit_test(test_nothing_to_ask_for), cmocka_unit_test(test_when),
+      cmocka_unit_test(test_when_outputs),       cmocka_unit_test(test_rows_are_inside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

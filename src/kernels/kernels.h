@@ -32,7 +32,7 @@ typedef struct attn__rows {
 } attn__rows;
 
 /* Rows that will be read or written soon, in pieces of at least one each. */
-enum { ATTN__AHEAD_PIECES = 3 + 32 };
+enum { ATTN__AHEAD_PIECES = 3 + 32 }; /* of inputs, and an output of each tile of a block */
 typedef struct attn__ahead {
   int64_t count;      /* of pieces */
   int64_t piece, row; /* the next that has not been asked for */
