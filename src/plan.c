@@ -31,8 +31,9 @@ enum {
   SPLIT_K = 4096,      /* keys of a split, at least, where rows are few */
   LONG_SPLIT_K = 8192, /* the same where they are not */
   MOST_SPLITS = 32,
-  CACHE_FLOATS = 1 << 18,    /* queries, keys and values of a call that need not be asked for ahead */
-  FLOPS_PER_THREAD = 1 << 20 /* at least: less is done before another thread wakes up */
+  CACHE_FLOATS = 1 << 18,     /* queries, keys and values of a call that need not be asked for ahead */
+  FEW_CACHE_FLOATS = 5 << 20, /* the same where queries are few: those come soon enough from further away */
+  FLOPS_PER_THREAD = 1 << 20  /* at least: less is done before another thread wakes up */
 };
 
 /* The size of equal parts of a length, none above most, in multiples of unit where that is possible. */
@@ -317,7 +318,7 @@ static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
 
 /* Tiles of several heads have too few rows of each to be worth it. */
 static void choose_ahead(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
-  const int32_t large = inputs(problem) > CACHE_FLOATS;
+  const int32_t large = inputs(problem) > (plan->direct ? FEW_CACHE_FLOATS : CACHE_FLOATS);
   plan->ahead = large && (engine->few_ahead || !plan->direct);
   plan->ahead_outputs = (large || plan->strands > 1) && !plan->direct && plan->tile_heads == 1;
 }

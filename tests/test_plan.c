@@ -462,12 +462,12 @@ static void test_asking_ahead(void **state) {
   attn__engine engine = engines[3];
   attn__problem problem = {
       .batch = 1, .heads_q = 1, .heads_kv = 1, .group = 1, .len_q = 8, .dim = 64, .dim_v = 64};
-  problem.len_k = 4000;
+  problem.len_k = 50000;
   assert_true(attn__plan_make(&problem, &engine, 1).direct);
   assert_false(attn__plan_make(&problem, &engine, 1).ahead);
   engine.few_ahead = 1;
   assert_true(attn__plan_make(&problem, &engine, 1).ahead);
-  problem.len_k = 1000;
+  problem.len_k = 40000; /* 20 MB */
   assert_false(attn__plan_make(&problem, &engine, 1).ahead);
   engine.few_ahead = 0;
   problem.len_k = 4000;
