@@ -50,6 +50,7 @@ void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const at
   const int64_t first = tile->first + tile->count;
   const attn__kv_tile after = {tile->b, tile->h, first, attn__min(plan->tile_k, end - first)};
   ahead->count = ahead->piece = ahead->row = 0;
+  ahead->pace = plan->ahead_pace;
   if (!plan->ahead) return;
   if (plan->direct) append(ahead, attn__kv_value_rows(problem, tile));
   if (first < end)

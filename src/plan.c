@@ -25,13 +25,15 @@ enum {
   RUN_BLOCKS = 8,         /* blocks of a run, at most: all but the first find keys that are cut already */
   FEW_ROWS = 8,           /* up to so many rows of a head group, splits may be tasks */
   FEW_TO_PACK = 128,      /* up to so many rows of a block, values are not worth packing */
+  PACED_ROWS = 32,        /* up to so many rows of a block, slabs ask all along for what comes next */
   WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
   EDGE_ROWS = 12,      /* rows that the edge of the causal rule or of a window is cut into, at least */
   SPLIT_K = 4096,      /* keys of a split, at least, where rows are few */
   LONG_SPLIT_K = 8192, /* the same where they are not */
   MOST_SPLITS = 32,
-  CACHE_FLOATS = 1 << 18,     /* queries, keys and values of a call that need not be asked for ahead */
+  CACHE_FLOATS = 1 << 18,       /* queries, keys and values of a call that need not be asked for ahead */
+  PACED_CACHE_FLOATS = 1 << 21, /* the same where slabs ask all along */
   FEW_CACHE_FLOATS = 5 << 20, /* the same where queries are few: those come soon enough from further away */
   FLOPS_PER_THREAD = 1 << 20  /* at least: less is done before another thread wakes up */
 };
@@ -175,13 +177,16 @@ static double flops(const attn__problem *problem) {
          (double)problem->len_k * (double)(problem->dim + problem->dim_v);
 }
 
+/* Rows of queries in a block. */
+static int64_t block_rows(const attn__plan *plan, const attn__problem *problem) {
+  return attn__min(plan->block_tiles * plan->tile_q * plan->tile_heads, problem->len_q * problem->group);
+}
+
 /* Dense rows of values are panels that lie side by side. Many rows of queries meet them sooner if they are packed. */
 static int32_t values_are_panels(const attn__plan *plan, const attn__problem *problem,
                                  const attn__engine *engine) {
-  const int64_t rows =
-      attn__min(plan->block_tiles * plan->tile_q * plan->tile_heads, problem->len_q * problem->group);
   return !plan->thirds && engine->panel > 0 && problem->dim_v % engine->panel == 0 &&
-         problem->value.strides.row == problem->dim_v && rows <= FEW_TO_PACK;
+         problem->value.strides.row == problem->dim_v && block_rows(plan, problem) <= FEW_TO_PACK;
 }
 
 /* 1 if batch entries may see different keys; else the first tells of a batch of any size. */
@@ -316,10 +321,21 @@ static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
   return seen.begin == seen.end;
 }
 
+/* Few rows are a few slabs for each tile of keys. For all of the next tile to come meanwhile, each of these has to ask for
+ * much, which it does all along: rows for each so many of the operand that it meets. */
+static int64_t pace_ahead(const attn__plan *plan, const attn__problem *problem,
+                          const attn__engine *engine) {
+  const int64_t rows = block_rows(plan, problem), slabs = rows / engine->slab;
+  const int32_t few = slabs > 0 && rows <= PACED_ROWS && !plan->direct;
+  if (!few || !engine->few_ahead || inputs(problem) <= PACED_CACHE_FLOATS) return 0;
+  return attn__divide_up(2 * ATTN__AHEAD_STEP * engine->panel, slabs * (problem->dim + problem->dim_v));
+}
+
 /* Tiles of several heads have too few rows of each to be worth it. */
 static void choose_ahead(attn__plan *plan, const attn__problem *problem, const attn__engine *engine) {
   const int32_t large = inputs(problem) > (plan->direct ? FEW_CACHE_FLOATS : CACHE_FLOATS);
   plan->ahead = large && (engine->few_ahead || !plan->direct);
+  plan->ahead_pace = pace_ahead(plan, problem, engine);
   plan->ahead_outputs = (large || plan->strands > 1) && !plan->direct && plan->tile_heads == 1;
 }
 

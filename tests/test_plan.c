@@ -456,29 +456,26 @@ static void test_thirds_pay(void **state) {
     assert_false(attn__plan_make(&others[n], &engine, 1).thirds);
 }
 
-/* Of few queries what comes next is asked for only where the engine says so; of many always, if it is much. */
+/* Of few queries what comes next is asked for only where the engine says so, and if it is very much; of many if it is
+ * much; of a slab or some all along. */
 static void test_asking_ahead(void **state) {
   (void)state;
-  attn__engine engine = engines[3];
-  attn__problem problem = {
-      .batch = 1, .heads_q = 1, .heads_kv = 1, .group = 1, .len_q = 8, .dim = 64, .dim_v = 64};
-  problem.len_k = 50000;
-  assert_true(attn__plan_make(&problem, &engine, 1).direct);
-  assert_false(attn__plan_make(&problem, &engine, 1).ahead);
-  engine.few_ahead = 1;
-  assert_true(attn__plan_make(&problem, &engine, 1).ahead);
-  problem.len_k = 40000; /* 20 MB */
-  assert_false(attn__plan_make(&problem, &engine, 1).ahead);
-  engine.few_ahead = 0;
-  problem.len_k = 4000;
-  problem.len_q = 9;
-  assert_false(attn__plan_make(&problem, &engine, 1).direct);
-  assert_true(attn__plan_make(&problem, &engine, 1).ahead);
-  problem.len_k = 10;
-  assert_false(attn__plan_make(&problem, &engine, 1).ahead);
-  problem.heads_q = problem.group = 64; /* many queries, few keys */
-  problem.len_q = 100;
-  assert_true(attn__plan_make(&problem, &engine, 1).ahead);
+  static const struct {
+    int64_t heads, len_q, len_k;
+    int32_t few_ahead, ahead, pace;
+  } cases[] = {{1, 8, 50000, 0, 0, 0},  {1, 8, 50000, 1, 1, 0},  {1, 8, 40000, 1, 0, 0},
+               {1, 9, 4000, 0, 1, 0},   {1, 9, 10, 0, 0, 0},     {64, 100, 10, 0, 1, 0},
+               {1, 12, 20000, 1, 1, 8}, {1, 24, 20000, 1, 1, 4}, {2, 12, 20000, 1, 1, 4},
+               {1, 12, 16000, 1, 1, 0}, {1, 11, 20000, 1, 1, 0}, {1, 33, 20000, 1, 1, 0},
+               {1, 12, 20000, 0, 1, 0}};
+  for (size_t n = 0; n < COUNT_OF(cases); n++) {
+    attn__problem problem = plain_problem(cases[n].heads, cases[n].len_q, cases[n].len_k);
+    attn__engine engine = engines[3];
+    engine.few_ahead = cases[n].few_ahead;
+    const attn__plan plan = attn__plan_make(&problem, &engine, 1);
+    assert_int_equal(plan.ahead, cases[n].ahead);
+    assert_int_equal(plan.ahead_pace, cases[n].pace);
+  }
 }
 
 static int64_t splits_of(const attn__problem *problem, size_t engine) {

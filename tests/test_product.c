@@ -80,24 +80,47 @@ static void test_panels_where_they_stand(void **state) {
   for_each_engine(check_panels_where_they_stand);
 }
 
-/* Products ask for every row that they are given, each once, and their numbers do not depend on it. */
+/* Products ask for every row that they are given, each once, and their numbers do not depend on it, nor on the pace. */
 static void check_asking(const attn__engine *engine) {
   if (!engine->panel || engine->multiply == attn__kernels_reference.multiply)
     return; /* they ask for nothing */
   random_source source = random_seeded(support_seed());
   product_case p = product_case_make(engine, (int64_t[3]){60, 100, 20}, 0, &source);
   float there[40];
-  attn__ahead ahead = {.count = 2, .pieces = {{there, 1, 10, 30}, {there, 0, 7, 1}}};
-  p.product.ahead = &ahead;
-  for (int n = 0; n < 10; n++) assert_int_equal(product_case_count_wrong(&p, engine), 0);
-  assert_int_equal(ahead.piece, 2);
-  assert_int_equal(ahead.row, 0);
+  for (int64_t pace = 0; pace < 3; pace++) {
+    attn__ahead ahead = {.pace = pace, .count = 2, .pieces = {{there, 1, 10, 30}, {there, 0, 7, 1}}};
+    p.product.ahead = &ahead;
+    for (int n = 0; n < 10; n++) assert_int_equal(product_case_count_wrong(&p, engine), 0);
+    assert_int_equal(ahead.piece, 2);
+    assert_int_equal(ahead.row, 0);
+  }
   product_case_free(&p);
 }
 
 static void test_asking(void **state) {
   (void)state;
   for_each_engine(check_asking);
+}
+
+/* The same for every count of rows above a slab's and of columns of a panel, by products that ask all along. */
+static void check_paced(const attn__engine *engine) {
+  if (!engine->panel || engine->multiply == attn__kernels_reference.multiply) return;
+  random_source source = random_seeded(support_seed());
+  for (int64_t rows = engine->slab; rows <= 2 * engine->slab + 1; rows++)
+    for (int64_t cols = 1; cols <= 2 * engine->panel + 1; cols++) {
+      product_case p =
+          product_case_make(engine, (int64_t[3]){rows, cols, 20}, (int32_t)(cols / 2 % 2), &source);
+      float there[40];
+      attn__ahead ahead = {.pace = 2, .count = 1, .pieces = {{there, 1, 3, 20}}};
+      p.product.ahead = &ahead;
+      assert_int_equal(product_case_count_wrong(&p, engine), 0);
+      product_case_free(&p);
+    }
+}
+
+static void test_paced(void **state) {
+  (void)state;
+  for_each_engine(check_paced);
 }
 
 /* Every count of rows of a slab and of columns of a panel. */
@@ -276,6 +299,7 @@ int main(void) {
       cmocka_unit_test(test_chosen_sizes),
       cmocka_unit_test(test_panels_where_they_stand),
       cmocka_unit_test(test_asking),
+      cmocka_unit_test(test_paced),
       cmocka_unit_test(test_edges),
       cmocka_unit_test_teardown(test_random_sizes, support_print_seed),
       cmocka_unit_test(test_overwriting_nan),

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * A core computes while lines are on their way, but only so many can be: asked for all at once they would be waited
- * for. So a product asks for a few each time that it begins a slab of rows, or for a row with each four tiles of AMX.
+ * for. So a product asks for a few each time that it begins a slab of rows, or for a row with each four tiles of AMX, or,
+ * where it has few slabs, all along these.
  */
 #ifndef ATTN_ASK_H
 #define ATTN_ASK_H

@@ -64,26 +64,59 @@ typedef struct multiply_form {
   int vecs, packed;
 } multiply_form;
 
-/* Rows [row, row + rows) and columns [col, ...) of one panel. rows and form are constants at every call. */
-static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, const multiply_form form,
-                                        int64_t row, int64_t col) {
-  const int vecs = form.vecs;
-  const int64_t stride_b = form.packed ? MULTIPLY_PANEL : p->b.stride;
-  vec sums[MULTIPLY_SLAB][MULTIPLY_VECS];
-  const int64_t stride_a = p->stride_a, inner = p->inner;
-  const float *a = p->a + row * stride_a, *b = p->b.data + col / MULTIPLY_PANEL * p->b.step;
-  UNROLLED for (int r = 0; r < rows; r++) {
-    UNROLLED for (int v = 0; v < vecs; v++) sums[r][v] = vec_set(0);
-  }
-  BY_EIGHTS for (int64_t k = 0; k < inner; k++, a++, b += stride_b) {
+/* Where the operands of a slab are. */
+typedef struct multiply_operands {
+  const float *a, *b;
+  int64_t stride_a, stride_b;
+} multiply_operands;
+
+/* sums += rows of count columns of a times as many rows of a panel. */
+static ALWAYS_INLINE void multiply_add(const multiply_operands x, const int rows, const int vecs,
+                                       int64_t count, vec (*sums)[MULTIPLY_VECS]) {
+  const float *a = x.a, *b = x.b;
+  BY_EIGHTS for (int64_t k = 0; k < count; k++, a++, b += x.stride_b) {
     vec right[MULTIPLY_VECS];
     UNROLLED for (int v = 0; v < vecs; v++) right[v] = vec_load(b + v * VEC_WIDTH);
     UNROLLED for (int r = 0; r < rows; r++) {
-      const vec left = vec_set(a[r * stride_a]);
+      const vec left = vec_set(a[r * x.stride_a]);
       UNROLLED for (int v = 0; v < vecs; v++) sums[r][v] = vec_fma(left, right[v], sums[r][v]);
     }
   }
-  multiply_put(p, rows, vecs, row, col, sums);
+}
+
+static ALWAYS_INLINE void multiply_clear(const int rows, const int vecs, vec (*sums)[MULTIPLY_VECS]) {
+  UNROLLED for (int r = 0; r < rows; r++) {
+    UNROLLED for (int v = 0; v < vecs; v++) sums[r][v] = vec_set(0);
+  }
+}
+
+/* Rows [row, row + rows) and columns [col, ...) of one panel. rows and form are constants at every call. */
+static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, const multiply_form form,
+                                        int64_t row, int64_t col) {
+  const multiply_operands x = {p->a + row * p->stride_a, p->b.data + col / MULTIPLY_PANEL * p->b.step,
+                               p->stride_a, form.packed ? MULTIPLY_PANEL : p->b.stride};
+  vec sums[MULTIPLY_SLAB][MULTIPLY_VECS];
+  multiply_clear(rows, form.vecs, sums);
+  multiply_add(x, rows, form.vecs, p->inner, sums);
+  multiply_put(p, rows, form.vecs, row, col, sums);
+}
+
+/* The same of a whole slab that asks all along for what comes next. */
+static ALWAYS_INLINE void multiply_slab_asking(const attn__product *p, const int vecs, int64_t row,
+                                               int64_t col) {
+  multiply_operands x = {p->a + row * p->stride_a, p->b.data + col / MULTIPLY_PANEL * p->b.step,
+                         p->stride_a, p->b.stride};
+  vec sums[MULTIPLY_SLAB][MULTIPLY_VECS];
+  int64_t rest = p->inner;
+  multiply_clear(MULTIPLY_SLAB, vecs, sums);
+  for (; rest >= ATTN__AHEAD_STEP; rest -= ATTN__AHEAD_STEP) {
+    ask_far(p->ahead, p->ahead->pace);
+    multiply_add(x, MULTIPLY_SLAB, vecs, ATTN__AHEAD_STEP, sums);
+    x.a += ATTN__AHEAD_STEP;
+    x.b += ATTN__AHEAD_STEP * x.stride_b;
+  }
+  multiply_add(x, MULTIPLY_SLAB, vecs, rest, sums);
+  multiply_put(p, MULTIPLY_SLAB, vecs, row, col, sums);
 }
 
 /* The rows from row on, fewer than a slab, in one or two parts: the second has 4. */
@@ -127,8 +160,24 @@ static ALWAYS_INLINE void multiply_panels(const attn__product *p, const int pack
       multiply_panel(p, (multiply_form){MULTIPLY_VECS / 2, packed}, col);
 }
 
+/* All panels, by slabs that ask. */
+static void multiply_asking(const attn__product *p) {
+  for (int64_t col = 0; col < p->cols; col += MULTIPLY_PANEL) {
+    const int whole = p->cols - col > MULTIPLY_PANEL / 2;
+    int64_t row = 0;
+    for (; row + MULTIPLY_SLAB <= p->rows; row += MULTIPLY_SLAB)
+      if (whole)
+        multiply_slab_asking(p, MULTIPLY_VECS, row, col);
+      else
+        multiply_slab_asking(p, MULTIPLY_VECS / 2, row, col);
+    (whole ? multiply_rest_of_panel : multiply_rest_of_half)(p, row, col);
+  }
+}
+
 static void multiply_piece(const attn__product *p) {
-  if (p->b.stride == MULTIPLY_PANEL)
+  if (p->ahead && p->ahead->pace > 0)
+    multiply_asking(p);
+  else if (p->b.stride == MULTIPLY_PANEL)
     multiply_panels(p, 1);
   else
     multiply_panels(p, 0);
