@@ -35,6 +35,7 @@ enum {
   CACHE_FLOATS = 1 << 18,       /* queries, keys and values of a call that need not be asked for ahead */
   PACED_CACHE_FLOATS = 1 << 21, /* the same where slabs ask all along */
   FEW_CACHE_FLOATS = 5 << 20, /* the same where queries are few: those come soon enough from further away */
+  READ_ROWS = 4,              /* so many are multiplied while keys and values are read */
   FLOPS_PER_THREAD = 1 << 20  /* at least: less is done before another thread wakes up */
 };
 
@@ -171,10 +172,12 @@ static double inputs(const attn__problem *problem) {
          (queries * (double)problem->dim + keys * (double)(problem->dim + problem->dim_v));
 }
 
-/* Floating-point operations of the whole problem, masked ones included. */
+/* Floating-point operations of the whole problem, masked ones included. Fewer rows of a head group than
+ * READ_ROWS take as long as these: reading does. */
 static double flops(const attn__problem *problem) {
-  return 2.0 * (double)problem->batch * (double)problem->heads_q * (double)problem->len_q *
-         (double)problem->len_k * (double)(problem->dim + problem->dim_v);
+  const int64_t rows = attn__max(problem->group * problem->len_q, READ_ROWS);
+  return 2.0 * (double)problem->batch * (double)problem->heads_kv * (double)rows * (double)problem->len_k *
+         (double)(problem->dim + problem->dim_v);
 }
 
 /* Rows of queries in a block. */
