@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "plan.h"
 
+#include <string.h>
+
 #include "attn/attn.h"
 #include "base.h"
 #include "score.h"
@@ -23,15 +25,16 @@ enum {
   TASKS_PER_THREAD = 4,   /* at least, where there is enough work: what evens out unequal tasks */
   RUNS_PER_THREAD = 8,    /* the same of tasks that are runs of blocks */
   RUN_BLOCKS = 8,         /* blocks of a run, at most: all but the first find keys that are cut already */
-  FEW_ROWS = 8,           /* up to so many rows of a head group, splits may be tasks */
   FEW_TO_PACK = 128,      /* up to so many rows of a block, values are not worth packing */
   PACED_ROWS = 32,        /* up to so many rows of a block, slabs ask all along for what comes next */
   WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
   EDGE_ROWS = 12,      /* rows that the edge of the causal rule or of a window is cut into, at least */
-  SPLIT_K = 4096,      /* keys of a split, at least, where rows are few */
-  LONG_SPLIT_K = 8192, /* the same where they are not */
+  SPLIT_ROWS = 64,     /* up to so many rows of a head group, a split has */
+  SPLIT_K = 4096,      /* so many keys, at least; */
+  LONG_SPLIT_K = 8192, /* of more rows so many */
   MOST_SPLITS = 32,
+  SCRATCH_BYTES = 1 << 20,      /* of a thread, at most, the states of splits included */
   CACHE_FLOATS = 1 << 18,       /* queries, keys and values of a call that need not be asked for ahead */
   PACED_CACHE_FLOATS = 1 << 21, /* the same where slabs ask all along */
   FEW_CACHE_FLOATS = 5 << 20, /* the same where queries are few: those come soon enough from further away */
@@ -69,11 +72,16 @@ static int32_t has_window(const attn__problem *problem) {
   return problem->window_left != ATTN__UNBOUNDED && right_of(problem) != ATTN__UNBOUNDED;
 }
 
+/* Keys of a split, at least. */
+static int64_t least_split(const attn__problem *problem) {
+  return problem->group * problem->len_q <= SPLIT_ROWS ? SPLIT_K : LONG_SPLIT_K;
+}
+
 /* 1 if a row may see so many keys that they are summed in splits. */
 static int32_t sees_many_keys(const attn__problem *problem) {
   const int64_t window = attn__add_saturating(problem->window_left, right_of(problem));
   const int64_t seen = attn__add_saturating(window, attn__add_saturating(problem->window_prefix, 1));
-  return attn__min(seen, problem->len_k) > LONG_SPLIT_K;
+  return attn__min(seen, problem->len_k) > least_split(problem);
 }
 
 /* Rows of a tile, at most, and what they are to be a multiple of. The rows of a tile together see more keys than each of
@@ -148,18 +156,11 @@ static void choose_edges(attn__plan *plan, const attn__problem *problem, const a
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
-/* 1 if few rows of one tile are all of a head group: their splits may be tasks of their own. */
-static int32_t has_few_rows(const attn__plan *plan, const attn__problem *problem) {
-  return problem->group * problem->len_q <= FEW_ROWS && plan->query_parts * plan->head_parts == 1;
-}
-
 /* The outputs of each split are summed apart: sums over fewer keys are more exact. */
 static void choose_splits(attn__plan *plan, const attn__problem *problem) {
-  const int32_t few = has_few_rows(plan, problem);
-  const int64_t least = few ? SPLIT_K : LONG_SPLIT_K;
-  const int64_t keys =
-      attn__round_up(attn__max(least, attn__divide_up(problem->len_k, MOST_SPLITS)), plan->tile_k);
-  const int32_t split = few || sees_many_keys(problem);
+  const int64_t keys = attn__round_up(
+      attn__max(least_split(problem), attn__divide_up(problem->len_k, MOST_SPLITS)), plan->tile_k);
+  const int32_t split = sees_many_keys(problem);
   plan->split_k = split ? keys : INT64_MAX;
   plan->splits = split ? attn__divide_up(problem->len_k, keys) : 1;
 }
@@ -178,6 +179,12 @@ static double flops(const attn__problem *problem) {
   const int64_t rows = attn__max(problem->group * problem->len_q, READ_ROWS);
   return 2.0 * (double)problem->batch * (double)problem->heads_kv * (double)rows * (double)problem->len_k *
          (double)(problem->dim + problem->dim_v);
+}
+
+/* So many of the threads that a call may use have enough to do. */
+static int64_t threads_paid(const attn__problem *problem, int64_t threads) {
+  const double paid = flops(problem) / FLOPS_PER_THREAD;
+  return paid < (double)threads ? attn__max((int64_t)paid, 1) : threads;
 }
 
 /* Rows of queries in a block. */
@@ -211,16 +218,12 @@ static int64_t tiles_of_keys(const attn__plan *plan, const attn__problem *proble
 }
 
 /* What a thread takes at a time. */
-static void choose_tasks(attn__plan *plan, const attn__problem *problem, int64_t threads) {
-  const int64_t groups = problem->batch * problem->heads_kv;
+static void choose_tasks(attn__plan *plan, int64_t threads) {
   plan->task_blocks = 1;
   if (plan->forward)
     plan->task_blocks =
         attn__clamp(plan->all_blocks / (threads * RUNS_PER_THREAD), 1, attn__min(plan->blocks, RUN_BLOCKS));
   plan->tasks = attn__divide_up(plan->all_blocks, plan->task_blocks);
-  /* Where there are enough head groups, each is one task and goes through its splits in turn. */
-  if (plan->splits > 1 && has_few_rows(plan, problem) && threads > 1 && groups < threads * TASKS_PER_THREAD)
-    plan->tasks = plan->part.count = groups * plan->splits;
   plan->strands = attn__min(threads, plan->tasks);
 }
 
@@ -234,8 +237,6 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
                                       : (plan->queries_in_place ? 0 : rows * problem->dim);
   const int64_t states = plan->splits > 1 ? 2 : 1;
   const int64_t tile_floats = rows * states * (problem->dim_v + STATE_FLOATS) + copied;
-  const double threads_paid = flops(problem) / FLOPS_PER_THREAD;
-  if (threads_paid < (double)threads) threads = attn__max((int64_t)threads_paid, 1);
   int64_t most = attn__clamp(BLOCK_FLOATS / tile_floats, 1, ATTN__PLAN_BLOCK_TILES);
   if (threads > 1) {
     int64_t wanted = attn__divide_up(threads * TASKS_PER_THREAD, groups); /* blocks of a group */
@@ -247,7 +248,7 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
   plan->all_blocks = groups * plan->blocks;
   plan->forward = unit > 1 && plan->blocks > 1;
   plan->values_in_place = plan->direct || values_are_panels(plan, problem, engine);
-  choose_tasks(plan, problem, threads);
+  choose_tasks(plan, threads);
 }
 
 /* Appends a piece of scratch; returns where it begins. */
@@ -299,6 +300,7 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
   const int64_t score_rows = plan->part_rows > 0 ? 2 * plan->part_rows : tile_rows;
   int64_t *bytes = &plan->scratch.bytes;
+  memset(&plan->scratch, 0, sizeof plan->scratch);
   if (plan->thirds)
     lay_out_thirds(plan, problem, engine, score_rows);
   else
@@ -312,6 +314,19 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   if (plan->part.count > 0)
     append_state(&plan->part.bytes, rows, problem->dim_v, &plan->part.outputs, &plan->part.maxima,
                  &plan->part.sums);
+}
+
+/* Where there are enough blocks, or as many for each thread, each is a task and goes through its splits in turn. Else each
+ * split of each is a task, if there is room for their states. */
+static void choose_parts(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
+                         int64_t threads) {
+  const int32_t even = plan->all_blocks >= threads * TASKS_PER_THREAD || plan->all_blocks % threads == 0;
+  if (plan->splits == 1 || even) return;
+  attn__plan parts = *plan;
+  parts.tasks = parts.part.count = plan->all_blocks * plan->splits;
+  parts.strands = attn__min(threads, parts.tasks);
+  lay_out_scratch(&parts, problem, engine);
+  if (attn__plan_scratch(&parts) <= (uint64_t)parts.strands * SCRATCH_BYTES) *plan = parts;
 }
 
 /* 1 if surely no query of a batch entry sees a key. */
@@ -353,8 +368,10 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   choose_queries(&plan, problem);
   choose_splits(&plan, problem);
   choose_edges(&plan, problem, engine);
+  threads = threads_paid(problem, threads);
   choose_blocks(&plan, problem, engine, threads);
   lay_out_scratch(&plan, problem, engine);
+  choose_parts(&plan, problem, engine, threads);
   choose_ahead(&plan, problem, engine);
   return plan;
 }

@@ -56,7 +56,7 @@ typedef struct attn__plan {
     int64_t total_outputs, total_maxima, total_sums; /* the same, over several splits */
     int64_t bytes;
   } scratch;
-  /* The states of parts, one for each split of each head group, where splits are tasks of their own. */
+  /* The states of parts, one for each split of each block, where splits are tasks of their own. */
   struct {
     int64_t count, outputs, maxima, sums, bytes;
   } part;

@@ -56,14 +56,14 @@ static float *copied_queries(const attn__strand *s, int64_t slot) {
   return s->queries + slot * s->job->plan->tile_q * s->job->plan->tile_heads * s->job->problem->dim;
 }
 
-/* The part of a block's state that is that of tile number slot. */
+/* What is that of tile number slot in the state of a block. */
 static attn__state state_of_slot(const attn__strand *s, const attn__state *block, int64_t slot) {
   const attn__plan *plan = s->job->plan;
   return attn__state_past(block, slot * plan->tile_q * plan->tile_heads, s->job->problem->dim_v);
 }
 
-/* Sets up tile t of a head group as number slot of the strand's block, but for its queries. */
-static attn__tile *place_tile(attn__strand *s, int64_t t, int64_t slot) {
+/* Sets up tile t of a head group as number slot of the strand's block, whose state that is, but for its queries. */
+static void place_tile(attn__strand *s, int64_t t, int64_t slot, const attn__state *state) {
   const attn__problem *problem = s->job->problem;
   const attn__plan *plan = s->job->plan;
   const int64_t head = t % plan->head_parts * plan->tile_heads;
@@ -81,8 +81,7 @@ static attn__tile *place_tile(attn__strand *s, int64_t t, int64_t slot) {
                       ? attn__input_row(&problem->query, s->sequence.batch_q, tile->first_head,
                                         s->sequence.first_q + tile->first_query)
                       : copied_queries(s, slot);
-  tile->state = state_of_slot(s, &s->state, slot);
-  return tile;
+  tile->state = state_of_slot(s, state, slot);
 }
 
 /* The queries of tile number slot go to the strand's scratch, as they will be multiplied. */
@@ -167,30 +166,34 @@ static void meet_split(attn__strand *s, int64_t split) {
   }
 }
 
-/* The strand goes to a block of a head group. */
-static void go_to(attn__strand *s, int64_t group, int64_t block) {
+/* The strand goes to block number n of all, whose rows are to have that state. */
+static void go_to(attn__strand *s, int64_t n, const attn__state *state) {
   const attn__problem *problem = s->job->problem;
   const attn__plan *plan = s->job->plan;
-  const int64_t first = block * plan->block_tiles;
+  const int64_t group = attn__plan_group(plan, n), first = attn__plan_block(plan, n) * plan->block_tiles;
   s->b = group / problem->heads_kv;
   s->kv_head = group % problem->heads_kv;
   s->sequence = attn__sequence_of(problem, s->b);
   s->tiles = attn__min(plan->block_tiles, plan->query_parts * plan->head_parts - first);
-  for (int64_t slot = 0; slot < s->tiles; slot++) place_tile(s, first + slot, slot);
+  for (int64_t slot = 0; slot < s->tiles; slot++) place_tile(s, first + slot, slot, state);
+}
+
+/* Joins to a state of the block that of its rows over later keys. */
+static void join(const attn__strand *s, const attn__state *state, const attn__state *later) {
+  for (int64_t slot = 0; slot < s->tiles; slot++) {
+    const attn__state into = state_of_slot(s, state, slot), from = state_of_slot(s, later, slot);
+    attn__finish_join(&into, &from, s->tile[slot].rows, s->job->problem->dim_v);
+  }
 }
 
 /* The block meets split after split, each in a state of its own; these are joined in the order of the keys, as those of
  * parts are: whoever does it, the bits are the same. */
 static void meet_splits(attn__strand *s) {
-  const int64_t dim_v = s->job->problem->dim_v;
   for (int64_t slot = 0; slot < s->tiles; slot++)
     for (int64_t r = 0; r < s->tile[slot].rows; r++) state_of_slot(s, &s->total, slot).sums[r] = 0;
   for (int64_t split = 0; split < s->job->plan->splits; split++) {
     meet_split(s, split);
-    for (int64_t slot = 0; slot < s->tiles; slot++) {
-      const attn__state total = state_of_slot(s, &s->total, slot);
-      attn__finish_join(&total, &s->tile[slot].state, s->tile[slot].rows, dim_v);
-    }
+    join(s, &s->total, &s->state);
   }
   for (int64_t slot = 0; slot < s->tiles; slot++) s->tile[slot].state = state_of_slot(s, &s->total, slot);
 }
@@ -202,10 +205,9 @@ static void finish(const attn__strand *s) {
 
 /* Block number n of all. */
 static void run_block(attn__strand *s, int64_t n) {
-  const attn__plan *plan = s->job->plan;
-  go_to(s, attn__plan_group(plan, n), attn__plan_block(plan, n));
+  go_to(s, n, &s->state);
   copy_queries(s);
-  if (plan->splits == 1)
+  if (s->job->plan->splits == 1)
     meet_split(s, 0);
   else
     meet_splits(s);
@@ -223,7 +225,7 @@ static void run_blocks(attn__strand *s, int64_t task) {
   }
 }
 
-/* Where the state of a part is: a split of a head group. */
+/* Where the state of a part is: a split of a block. */
 static attn__state state_of_part(const attn__job *job, int64_t part) {
   const attn__plan *plan = job->plan;
   char *base = job->scratch + plan->strands * plan->scratch.bytes + part * plan->part.bytes;
@@ -233,22 +235,21 @@ static attn__state state_of_part(const attn__job *job, int64_t part) {
 }
 
 /* A task that is a part. */
-static void run_part(attn__strand *s, int64_t task) {
-  go_to(s, task / s->job->plan->splits, 0);
-  s->tile[0].state = state_of_part(s->job, task);
+static void run_part(attn__strand *s, int64_t part) {
+  const attn__state state = state_of_part(s->job, part);
+  go_to(s, part / s->job->plan->splits, &state);
   copy_queries(s);
-  meet_split(s, task % s->job->plan->splits);
+  meet_split(s, part % s->job->plan->splits);
 }
 
-/* A task that joins the parts of a head group. */
-static void join_parts(attn__strand *s, int64_t task) {
-  const int64_t first = task * s->job->plan->splits;
-  attn__tile *tile = &s->tile[0];
-  go_to(s, task, 0);
-  tile->state = state_of_part(s->job, first);
-  for (int64_t part = first + 1; part < first + s->job->plan->splits; part++) {
-    const attn__state state = state_of_part(s->job, part);
-    attn__finish_join(&tile->state, &state, tile->rows, s->job->problem->dim_v);
+/* A task that joins the parts of block number n of all. */
+static void join_parts(attn__strand *s, int64_t n) {
+  const int64_t splits = s->job->plan->splits, first = n * splits;
+  const attn__state state = state_of_part(s->job, first);
+  go_to(s, n, &state);
+  for (int64_t part = first + 1; part < first + splits; part++) {
+    const attn__state later = state_of_part(s->job, part);
+    join(s, &state, &later);
   }
   finish(s);
 }

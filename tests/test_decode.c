@@ -28,7 +28,7 @@ static void open_with(attention_case *c, const case_spec *spec, const char *opti
   if (option) feature_apply(feature_named(option), c, source);
 }
 
-/* One thread goes through the splits of a head group in turn; several take them as they come. */
+/* One thread goes through the splits of a block in turn; several take them as they come. */
 static void check_threads(const case_spec *spec, const char *option, random_source *source,
                           attn_context *const contexts[2]) {
   attention_case one, several;

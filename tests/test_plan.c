@@ -105,12 +105,24 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
   const int64_t groups = problem->batch * problem->heads_kv;
   assert_int_equal(plan->all_blocks, groups * plan->blocks);
   assert_in_range(plan->task_blocks, 1, plan->forward ? attn__min(plan->blocks, 8) : 1);
-  assert_int_equal(plan->tasks, plan->part.count ? groups * plan->splits
+  assert_int_equal(plan->tasks, plan->part.count ? plan->all_blocks * plan->splits
                                                  : attn__divide_up(plan->all_blocks, plan->task_blocks));
-  assert_true(plan->splits >= 1 && (plan->part.count == 0 || tiles == 1));
+  assert_true(plan->splits >= 1 && (plan->part.count == 0 || plan->splits > 1));
+  if (plan->part.count > 0) assert_true(attn__plan_scratch(plan) <= (uint64_t)plan->strands << 20);
   assert_true(plan->splits == 1 || plan->split_k % plan->tile_k == 0);
   assert_true(plan->split_k >= attn__divide_up(problem->len_k, plan->splits));
   assert_true(plan->strands >= 1 && plan->strands <= threads && plan->strands <= plan->tasks);
+}
+
+/* What results depend on. */
+static void assert_same_tiles(const attn__plan *a, const attn__plan *b) {
+  assert_int_equal(a->tile_q, b->tile_q);
+  assert_int_equal(a->tile_heads, b->tile_heads);
+  assert_int_equal(a->tile_k, b->tile_k);
+  assert_int_equal(a->edge_rows, b->edge_rows);
+  assert_int_equal(a->part_rows, b->part_rows);
+  assert_int_equal(a->direct, b->direct);
+  assert_int_equal(a->split_k, b->split_k);
 }
 
 static void check_plan(const attn__problem *problem, const attn__engine *engine) {
@@ -127,13 +139,7 @@ static void check_plan(const attn__problem *problem, const attn__engine *engine)
     const attn__plan plan = attn__plan_make(problem, engine, threads[n]);
     check_cover(&plan, problem, threads[n]);
     check_scratch(&plan, problem, engine);
-    assert_int_equal(plan.tile_q, one.tile_q);
-    assert_int_equal(plan.tile_heads, one.tile_heads);
-    assert_int_equal(plan.tile_k, one.tile_k);
-    assert_int_equal(plan.edge_rows, one.edge_rows);
-    assert_int_equal(plan.part_rows, one.part_rows);
-    assert_int_equal(plan.direct, one.direct);
-    assert_int_equal(plan.split_k, one.split_k);
+    assert_same_tiles(&plan, &one);
   }
 }
 
@@ -161,43 +167,8 @@ static void test_tiles_depend_on_the_shape_of_a_head_group(void **state) {
     alone.heads_q = alone.group;
     const attn__engine *engine = random_engine(&source);
     const attn__plan a = attn__plan_make(&problem, engine, 8), b = attn__plan_make(&alone, engine, 3);
-    assert_int_equal(a.tile_q, b.tile_q);
-    assert_int_equal(a.tile_heads, b.tile_heads);
-    assert_int_equal(a.tile_k, b.tile_k);
-    assert_int_equal(a.edge_rows, b.edge_rows);
-    assert_int_equal(a.part_rows, b.part_rows);
-    assert_int_equal(a.direct, b.direct);
-    assert_int_equal(a.split_k, b.split_k);
+    assert_same_tiles(&a, &b);
     support_round_ends();
-  }
-}
-
-static void test_empty_problems(void **state) {
-  (void)state;
-  const attn__problem full = {.batch = 2,
-                              .heads_q = 2,
-                              .heads_kv = 2,
-                              .group = 1,
-                              .len_q = 5,
-                              .len_k = 5,
-                              .dim = 4,
-                              .dim_v = 4,
-                              .window_left = ATTN__UNBOUNDED,
-                              .window_right = ATTN__UNBOUNDED,
-                              .window_dilation = 1};
-  attn__problem empty[5] = {full, full, full, full, full};
-  empty[0].batch = 0;
-  empty[1].heads_q = empty[1].heads_kv = 0;
-  empty[2].len_q = 0;
-  empty[3].len_k = 0;
-  empty[4].causal = 1;
-  empty[4].offset = -5;
-  assert_int_equal(attn__plan_make(&full, &engines[0], 4).empty, 0);
-  for (size_t n = 0; n < COUNT_OF(empty); n++) {
-    const attn__plan plan = attn__plan_make(&empty[n], &engines[0], 4);
-    assert_int_equal(plan.empty, 1);
-    assert_int_equal(plan.tasks, 0);
-    assert_int_equal(attn__plan_scratch(&plan), 0);
   }
 }
 
@@ -214,6 +185,25 @@ static attn__problem plain_problem(int64_t group, int64_t len_q, int64_t len_k) 
                          .window_left = ATTN__UNBOUNDED,
                          .window_right = ATTN__UNBOUNDED,
                          .window_dilation = 1};
+}
+
+static void test_empty_problems(void **state) {
+  (void)state;
+  const attn__problem full = plain_problem(2, 5, 5);
+  attn__problem empty[5] = {full, full, full, full, full};
+  empty[0].batch = 0;
+  empty[1].heads_q = empty[1].heads_kv = 0;
+  empty[2].len_q = 0;
+  empty[3].len_k = 0;
+  empty[4].causal = 1;
+  empty[4].offset = -5;
+  assert_int_equal(attn__plan_make(&full, &engines[0], 4).empty, 0);
+  for (size_t n = 0; n < COUNT_OF(empty); n++) {
+    const attn__plan plan = attn__plan_make(&empty[n], &engines[0], 4);
+    assert_int_equal(plan.empty, 1);
+    assert_int_equal(plan.tasks, 0);
+    assert_int_equal(attn__plan_scratch(&plan), 0);
+  }
 }
 
 /* The same under the causal rule, with as many keys as queries. */
@@ -482,17 +472,15 @@ static int64_t splits_of(const attn__problem *problem, size_t engine) {
   return attn__plan_make(problem, &engines[engine], 2).splits;
 }
 
-/* A tile of few rows sums more than 4096 keys in splits, which may be tasks. */
+/* Few rows sum more than 4096 keys in splits. */
 static void test_splits_of_few_rows(void **state) {
   (void)state;
-  const attn__problem short_keys = plain_problem(4, 2, 4096), few = plain_problem(4, 2, 6000);
-  const attn__problem ten = plain_problem(5, 2, 6000);
+  const attn__problem short_keys = plain_problem(4, 16, 4096), few = plain_problem(4, 16, 6000);
+  const attn__problem more = plain_problem(5, 13, 6000);
   for (size_t n = 0; n < COUNT_OF(engines); n++) {
     assert_int_equal(splits_of(&short_keys, n), 1);
     assert_int_equal(splits_of(&few, n), 2);
-    assert_int_equal(attn__plan_make(&few, &engines[n], 2).part.count, 2);
-    assert_int_equal(attn__plan_make(&few, &engines[n], 1).part.count, 0);
-    assert_int_equal(splits_of(&ten, n), 1); /* are not few */
+    assert_int_equal(splits_of(&more, n), 1);
   }
 }
 
@@ -504,8 +492,22 @@ static void test_splits(void **state) {
   for (size_t n = 0; n < COUNT_OF(engines); n++) {
     assert_int_equal(splits_of(&most, n), 1);
     assert_int_equal(splits_of(&more, n), 2);
-    assert_int_equal(attn__plan_make(&more, &engines[n], 2).part.count, 0);
     assert_int_equal(splits_of(&many, n), 32);
+  }
+}
+
+/* Where blocks are few, splits are tasks, if there is room for their states. */
+static void test_parts_of_blocks(void **state) {
+  (void)state;
+  for (size_t n = 0; n < COUNT_OF(engines); n++) {
+    attn__problem problem = plain_problem(1, 500, 8193);
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 1).part.count, 0);
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).part.count, 0); /* 8 or 9 blocks */
+    const attn__plan plan = attn__plan_make(&problem, &engines[n], 5);
+    assert_int_equal(plan.part.count, 2 * plan.all_blocks);
+    problem.len_k *= 32;
+    problem.dim_v = 512;
+    assert_int_equal(attn__plan_make(&problem, &engines[n], 5).part.count, 0);
   }
 }
 
@@ -589,6 +591,7 @@ int main(void) {
       cmocka_unit_test(test_asking_ahead),
       cmocka_unit_test(test_splits_of_few_rows),
       cmocka_unit_test(test_splits),
+      cmocka_unit_test(test_parts_of_blocks),
       cmocka_unit_test(test_splits_and_windows),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
