@@ -6,10 +6,10 @@
  */
 #include "linear.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base.h"
+#include "queue.h"
 
 enum {
   BLOCK_ROWS = 256,
@@ -43,8 +43,8 @@ typedef struct linear_job {
   const attn__engine *engine;
   int32_t in_thirds;
   char *scratch;
-  int64_t row_blocks, col_blocks, block_cols, tasks;
-  atomic_int_least64_t next_task;
+  int64_t row_blocks, col_blocks, block_cols;
+  attn__queue *queue;
 } linear_job;
 
 static uint64_t strand_bytes(const attn__engine *engine) {
@@ -194,20 +194,17 @@ static void run_strand(void *argument, int64_t index) {
   void *scratch = job->scratch + (uint64_t)index * strand_bytes(job->engine);
   job->engine->enter();
   if (job->in_thirds) job->engine->thirds->begin();
-  for (;;) {
-    int64_t task = atomic_fetch_add_explicit(&job->next_task, 1, memory_order_relaxed);
-    if (task >= job->tasks) break;
-    run_task(job, task, scratch);
-  }
+  int64_t lane = attn__queue_lane(job->queue, index), task;
+  while ((task = attn__queue_take(job->queue, &lane)) >= 0) run_task(job, task, scratch);
   if (job->in_thirds) job->engine->thirds->end();
   job->engine->leave();
 }
 
-/* Cuts y into blocks of so many columns, each of which is a task. */
-static void cut_columns(linear_job *job, int64_t block_cols) {
+/* Cuts y into blocks of so many columns, each of which is a task; returns how many these are. */
+static int64_t cut_columns(linear_job *job, int64_t block_cols) {
   job->block_cols = block_cols;
   job->col_blocks = attn__divide_up(job->layer->dim_out, block_cols);
-  job->tasks = job->layer->batch * job->row_blocks * job->col_blocks;
+  return job->layer->batch * job->row_blocks * job->col_blocks;
 }
 
 void attn__linear_run(attn_context *context, const attn__linear *layer, void *scratch) {
@@ -216,8 +213,11 @@ void attn__linear_run(attn_context *context, const attn__linear *layer, void *sc
   const int64_t strands = attn__context_strands(context);
   job.in_thirds = attn__product_in_thirds(job.engine, layer->rows, layer->dim_in);
   job.row_blocks = attn__divide_up(layer->rows, BLOCK_ROWS);
-  cut_columns(&job, job.in_thirds ? THIRDS_COLS : BLOCK_COLS);
-  while (job.tasks < strands * TASKS_PER_STRAND && job.block_cols > BLOCK_COLS)
-    cut_columns(&job, job.block_cols / 2);
-  attn__context_run(context, attn__min(strands, job.tasks), run_strand, &job);
+  int64_t tasks = cut_columns(&job, job.in_thirds ? THIRDS_COLS : BLOCK_COLS);
+  while (tasks < strands * TASKS_PER_STRAND && job.block_cols > BLOCK_COLS)
+    tasks = cut_columns(&job, job.block_cols / 2);
+  attn__queue queue;
+  attn__queue_fill(&queue, tasks, attn__min(strands, tasks));
+  job.queue = &queue;
+  attn__context_run(context, attn__min(strands, tasks), run_strand, &job);
 }

@@ -7,10 +7,10 @@
 #include "local.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base.h"
+#include "queue.h"
 
 enum { TILE_ROWS = 64 };
 
@@ -22,8 +22,7 @@ typedef struct local_job {
   attn__matrix matrix; /* dim x predict_dim: W transposed */
   float *strands;      /* for each: TILE_ROWS x dim of queries, TILE_ROWS x predict_dim of hidden */
   int64_t parts;       /* tiles of a head */
-  int64_t tasks;
-  atomic_int_least64_t next_task;
+  attn__queue *queue;
 } local_job;
 
 static int64_t strand_floats(const attn__problem *problem) {
@@ -82,11 +81,8 @@ static void run_strand(void *argument, int64_t index) {
   local_job *job = argument;
   float *scratch = job->strands + index * strand_floats(job->problem);
   job->engine->enter();
-  for (;;) {
-    int64_t task = atomic_fetch_add_explicit(&job->next_task, 1, memory_order_relaxed);
-    if (task >= job->tasks) break;
-    predict_tile(job, task, scratch);
-  }
+  int64_t lane = attn__queue_lane(job->queue, index), task;
+  while ((task = attn__queue_take(job->queue, &lane)) >= 0) predict_tile(job, task, scratch);
   job->engine->leave();
 }
 
@@ -96,9 +92,13 @@ void attn__local_predict(attn_context *context, attn__problem *problem, void *sc
   float *matrix = job.centers + centers_floats(problem);
   job.strands = matrix + matrix_floats(problem, &context->engine);
   job.parts = attn__divide_up(problem->len_q, TILE_ROWS);
-  job.tasks = problem->batch * problem->heads_q * job.parts;
+  const int64_t tasks = problem->batch * problem->heads_q * job.parts;
+  const int64_t strands = attn__min(attn__context_strands(context), tasks);
+  attn__queue queue;
+  attn__queue_fill(&queue, tasks, strands);
+  job.queue = &queue;
   const attn__rows rows = {problem->predict_matrix, problem->dim, problem->predict_dim, problem->dim};
   job.matrix = attn__product_pack_transposed(&context->engine, context->kernels, &rows, 1, matrix);
-  attn__context_run(context, attn__min(attn__context_strands(context), job.tasks), run_strand, &job);
+  attn__context_run(context, strands, run_strand, &job);
   problem->centers = (attn__input){job.centers, {problem->heads_q * problem->len_q, problem->len_q, 1}};
 }

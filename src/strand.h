@@ -3,12 +3,11 @@
 #ifndef ATTN_STRAND_H
 #define ATTN_STRAND_H
 
-#include <stdatomic.h>
-
 #include "kernels/kernels.h"
 #include "kv.h"
 #include "plan.h"
 #include "product.h"
+#include "queue.h"
 #include "tile.h"
 
 typedef struct attn__strand attn__strand;
@@ -20,8 +19,7 @@ typedef struct attn__job {
   const attn__engine *engine;
   char *scratch; /* that of the strands, then the states of parts */
   void (*run_task)(attn__strand *s, int64_t task);
-  int64_t tasks;
-  atomic_int_least64_t next_task;
+  attn__queue *queue;
 } attn__job;
 
 /* A tile of keys and values that meets the query tiles of a block: keys [first, first + count) of a key head of a batch
@@ -49,6 +47,7 @@ struct attn__strand {
   attn__state state; /* of the block's rows */
   attn__state total; /* of the same rows, over several splits */
   int64_t b, kv_head, tiles;
+  int64_t lane; /* of the queue, where it takes its tasks */
   int64_t next; /* the number of the block that comes after it in its run; -1: none */
   attn__sequence sequence;
   attn__tile *tile;    /* ATTN__PLAN_BLOCK_TILES of them */

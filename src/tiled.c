@@ -133,7 +133,7 @@ static attn__key_range block_visible(const attn__strand *s) {
 static void look_ahead(const attn__strand *s, int64_t end) {
   const attn__job *job = s->job;
   const attn__kv_tile tile = attn__strand_kv(s, s->step.first, s->step.count);
-  const int64_t next_task = atomic_load_explicit(&job->next_task, memory_order_relaxed);
+  const int64_t next_task = attn__queue_next(job->queue, s->lane);
   const int64_t next = s->next >= 0 ? s->next : next_task * job->plan->task_blocks;
   attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next);
   const int32_t ends_soon = s->step.first + s->step.count + job->plan->tile_k >= end;
@@ -261,7 +261,9 @@ static void run_strand(void *argument, int64_t index) {
   char *base = job->scratch + index * plan->scratch.bytes;
   attn__tile tile[ATTN__PLAN_BLOCK_TILES]; /* not in the strand, which would clear them all */
   attn__ahead ahead;
+  int64_t task;
   attn__strand s = {.job = job,
+                    .lane = attn__queue_lane(job->queue, index),
                     .next = -1,
                     .queries = (float *)(void *)(base + plan->scratch.queries),
                     .raw = (float *)(void *)(base + plan->scratch.raw),
@@ -285,21 +287,17 @@ static void run_strand(void *argument, int64_t index) {
                     .ahead = &ahead};
   job->engine->enter();
   if (plan->thirds) job->engine->thirds->begin();
-  for (;;) {
-    int64_t task = atomic_fetch_add_explicit(&job->next_task, 1, memory_order_relaxed);
-    if (task >= job->tasks) break;
-    job->run_task(&s, task);
-  }
+  while ((task = attn__queue_take(job->queue, &s.lane)) >= 0) job->run_task(&s, task);
   if (plan->thirds) job->engine->thirds->end();
   job->engine->leave();
 }
 
 static void run_tasks(attn_context *context, attn__job *job, int64_t tasks,
                       void (*run_task)(attn__strand *s, int64_t task)) {
+  const int64_t strands = attn__min(job->plan->strands, tasks);
+  attn__queue_fill(job->queue, tasks, strands);
   job->run_task = run_task;
-  job->tasks = tasks;
-  atomic_store_explicit(&job->next_task, 0, memory_order_relaxed);
-  attn__context_run(context, attn__min(job->plan->strands, tasks), run_strand, job);
+  attn__context_run(context, strands, run_strand, job);
 }
 
 void attn__tiled_run(attn_context *context, const attn__problem *problem, const attn__plan *plan,
@@ -308,11 +306,13 @@ void attn__tiled_run(attn_context *context, const attn__problem *problem, const 
     attn__finish_unseeing(problem);
     return;
   }
+  attn__queue queue;
   attn__job job = {.problem = problem,
                    .plan = plan,
                    .kernels = context->kernels,
                    .engine = &context->engine,
-                   .scratch = scratch};
+                   .scratch = scratch,
+                   .queue = &queue};
   run_tasks(context, &job, plan->tasks, plan->part.count > 0 ? run_part : run_blocks);
   if (plan->part.count > 0) run_tasks(context, &job, plan->part.count / plan->splits, join_parts);
 }

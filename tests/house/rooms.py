@@ -21,7 +21,7 @@ WORDS = [
 # A file includes only files of the layers above it in this list, and its own module's header.
 LAYERS = [
     ("base", "attn/attn"),
-    ("norm",),
+    ("norm", "queue"),
     ("problem",),
     ("cpu", "kernels"),
     ("product",),
