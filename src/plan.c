@@ -29,10 +29,10 @@ enum {
   PACED_ROWS = 32,        /* up to so many rows of a block, slabs ask all along for what comes next */
   WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
-  EDGE_ROWS = 12,      /* rows that the edge of the causal rule or of a window is cut into, at least */
-  SPLIT_ROWS = 64,     /* up to so many rows of a head group, a split has */
-  SPLIT_K = 4096,      /* so many keys, at least; */
-  LONG_SPLIT_K = 8192, /* of more rows so many */
+  EDGE_ROWS = 12,  /* rows that the edge of the causal rule or of a window is cut into, at least */
+  SPLIT_ROWS = 64, /* rows of a head group, at most, whose splits have SPLIT_K keys or more */
+  SPLIT_K = 4096,
+  LONG_SPLIT_K = 8192, /* the same where there are more rows */
   MOST_SPLITS = 32,
   SCRATCH_BYTES = 1 << 20,      /* of a thread, at most, the states of splits included */
   CACHE_FLOATS = 1 << 18,       /* queries, keys and values of a call that need not be asked for ahead */

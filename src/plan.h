@@ -33,12 +33,12 @@ typedef struct attn__plan {
   int32_t queries_in_place; /* queries are multiplied where they stand */
   int32_t values_in_place;  /* so are values, direct or as panels; those that are not finite are packed */
   int32_t ahead;            /* what will be read next is asked for: all of it does not fit a cache */
-  int64_t ahead_pace;       /* rows of it with each ATTN__AHEAD_STEP, where a block has few; else 0 */
   int32_t ahead_outputs;    /* so is the output, soon to be written; also where another core may have it */
-  int64_t splits;           /* long keys, in pieces of split_k whose results are joined; else 1 */
-  int64_t split_k;          /* a multiple of tile_k */
-  int64_t tasks;            /* all_blocks in runs of task_blocks, or the parts */
-  int64_t strands;          /* threads that share the tasks */
+  int64_t ahead_pace; /* few rows: of what is asked for, so many rows with each ATTN__AHEAD_STEP; else 0 */
+  int64_t splits;     /* long keys, in pieces of split_k whose results are joined; else 1 */
+  int64_t split_k;    /* a multiple of tile_k */
+  int64_t tasks;      /* all_blocks in runs of task_blocks, or the parts */
+  int64_t strands;    /* threads that share the tasks */
   /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
   struct {
     int64_t queries; /* block rows x dim: scaled if direct; none if they are read where they stand */

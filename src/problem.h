@@ -8,7 +8,7 @@
  *   row            one query of one query head; the softmax of a row is over keys
  *   tile           the rows or keys that one product works on; rows of a tile share a head group
  *   block          neighbouring query tiles of a head group that share each key tile while it is in cache
- *   task           what a thread takes at a time: one block, or a run of them
+ *   task           what a thread takes at a time: one block, a run of them, or a split of one
  *   strand         one of the threads of a call; it owns one slot of the scratch
  *   visible        a key that no rule masks for a query
  *   sequence       one batch entry: its queries, its keys, and how they are aligned

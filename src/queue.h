@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * A strand has tasks of its own and then takes those of others. They are the same in every call of a shape, so that a
- * core finds in its caches what it has read and written the time before: to fetch that from another core takes long where
- * these are far apart.
+ * core finds in its caches what it has read and written the time before, instead of fetching it from another core.
  */
 #ifndef ATTN_QUEUE_H
 #define ATTN_QUEUE_H

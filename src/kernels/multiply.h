@@ -70,6 +70,12 @@ typedef struct multiply_operands {
   int64_t stride_a, stride_b;
 } multiply_operands;
 
+static ALWAYS_INLINE multiply_operands multiply_at(const attn__product *p, int64_t row, int64_t col,
+                                                   int64_t stride_b) {
+  return (multiply_operands){p->a + row * p->stride_a, p->b.data + col / MULTIPLY_PANEL * p->b.step,
+                             p->stride_a, stride_b};
+}
+
 /* sums += rows of count columns of a times as many rows of a panel. */
 static ALWAYS_INLINE void multiply_add(const multiply_operands x, const int rows, const int vecs,
                                        int64_t count, vec (*sums)[MULTIPLY_VECS]) {
@@ -93,8 +99,7 @@ static ALWAYS_INLINE void multiply_clear(const int rows, const int vecs, vec (*s
 /* Rows [row, row + rows) and columns [col, ...) of one panel. rows and form are constants at every call. */
 static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, const multiply_form form,
                                         int64_t row, int64_t col) {
-  const multiply_operands x = {p->a + row * p->stride_a, p->b.data + col / MULTIPLY_PANEL * p->b.step,
-                               p->stride_a, form.packed ? MULTIPLY_PANEL : p->b.stride};
+  const multiply_operands x = multiply_at(p, row, col, form.packed ? MULTIPLY_PANEL : p->b.stride);
   vec sums[MULTIPLY_SLAB][MULTIPLY_VECS];
   multiply_clear(rows, form.vecs, sums);
   multiply_add(x, rows, form.vecs, p->inner, sums);
@@ -104,8 +109,7 @@ static ALWAYS_INLINE void multiply_slab(const attn__product *p, const int rows, 
 /* The same of a whole slab that asks all along for what comes next. */
 static ALWAYS_INLINE void multiply_slab_asking(const attn__product *p, const int vecs, int64_t row,
                                                int64_t col) {
-  multiply_operands x = {p->a + row * p->stride_a, p->b.data + col / MULTIPLY_PANEL * p->b.step,
-                         p->stride_a, p->b.stride};
+  multiply_operands x = multiply_at(p, row, col, p->b.stride);
   vec sums[MULTIPLY_SLAB][MULTIPLY_VECS];
   int64_t rest = p->inner;
   multiply_clear(MULTIPLY_SLAB, vecs, sums);
@@ -160,18 +164,18 @@ static ALWAYS_INLINE void multiply_panels(const attn__product *p, const int pack
       multiply_panel(p, (multiply_form){MULTIPLY_VECS / 2, packed}, col);
 }
 
-/* All panels, by slabs that ask. */
+static ALWAYS_INLINE void multiply_panel_asking(const attn__product *p, const int vecs, int64_t col) {
+  int64_t row = 0;
+  for (; row + MULTIPLY_SLAB <= p->rows; row += MULTIPLY_SLAB) multiply_slab_asking(p, vecs, row, col);
+  (vecs == MULTIPLY_VECS ? multiply_rest_of_panel : multiply_rest_of_half)(p, row, col);
+}
+
 static void multiply_asking(const attn__product *p) {
-  for (int64_t col = 0; col < p->cols; col += MULTIPLY_PANEL) {
-    const int whole = p->cols - col > MULTIPLY_PANEL / 2;
-    int64_t row = 0;
-    for (; row + MULTIPLY_SLAB <= p->rows; row += MULTIPLY_SLAB)
-      if (whole)
-        multiply_slab_asking(p, MULTIPLY_VECS, row, col);
-      else
-        multiply_slab_asking(p, MULTIPLY_VECS / 2, row, col);
-    (whole ? multiply_rest_of_panel : multiply_rest_of_half)(p, row, col);
-  }
+  for (int64_t col = 0; col < p->cols; col += MULTIPLY_PANEL)
+    if (p->cols - col > MULTIPLY_PANEL / 2)
+      multiply_panel_asking(p, MULTIPLY_VECS, col);
+    else
+      multiply_panel_asking(p, MULTIPLY_VECS / 2, col);
 }
 
 static void multiply_piece(const attn__product *p) {
