@@ -65,11 +65,22 @@ int32_t attn__check_scale(const attn__check *check, int32_t has_scale, float sca
   return 1;
 }
 
-/* The dense strides of an array; 0 if they do not fit. */
-static int32_t dense(const attn__array *array, attn__strides *strides) {
+/* The bytes of an array, of at most 8 for an element, cannot be counted. */
+static int32_t fail_as_too_large(const attn__check *check, const attn__array *array) {
+  return attn__check_fail(check,
+                          "%s: expected an array that memory can hold, got batch %" PRId64
+                          ", heads %" PRId64 ", rows %" PRId64 ", width %" PRId64,
+                          array->name, array->batch, array->heads, array->rows, array->width);
+}
+
+/* The strides of a dense array. */
+static int32_t check_dense(const attn__check *check, const attn__array *array, attn__strides *strides) {
+  int64_t numbers;
   strides->row = array->width;
-  return attn__multiply(array->rows, strides->row, &strides->head) &&
-         attn__multiply(array->heads, strides->head, &strides->batch);
+  return (attn__multiply(array->rows, strides->row, &strides->head) &&
+          attn__multiply(array->heads, strides->head, &strides->batch) &&
+          attn__multiply(array->batch, strides->batch, &numbers) && numbers <= INT64_MAX / 8) ||
+         fail_as_too_large(check, array);
 }
 
 typedef struct axis {
@@ -128,12 +139,7 @@ static int32_t check_extent(const attn__check *check, const attn__array *array,
                             "%s: expected strides that write no element twice, got batch %" PRId64
                             ", head %" PRId64 ", row %" PRId64,
                             array->name, strides->batch, strides->head, strides->row);
-  if (found == REACH_TOO_FAR)
-    return attn__check_fail(check,
-                            "%s: expected an array that memory can hold, got batch %" PRId64
-                            ", heads %" PRId64 ", rows %" PRId64 ", width %" PRId64,
-                            array->name, array->batch, array->heads, array->rows, array->width);
-  return 1;
+  return found == REACH_FITS || fail_as_too_large(check, array);
 }
 
 int32_t attn__check_array(const attn__check *check, const attn__array *array, attn__strides *strides) {
@@ -143,10 +149,8 @@ int32_t attn__check_array(const attn__check *check, const attn__array *array, at
   }
   if (!array->data)
     return attn__check_fail(check, "%s: expected a pointer to an array, got NULL", array->name);
-  if (array->strides)
-    *strides = (attn__strides){array->strides[0], array->strides[1], array->strides[2]};
-  else if (!dense(array, strides))
-    *strides = (attn__strides){INT64_MAX, INT64_MAX, INT64_MAX}; /* refused below: too large */
+  if (!array->strides) return check_dense(check, array, strides);
+  *strides = (attn__strides){array->strides[0], array->strides[1], array->strides[2]};
   return check_extent(check, array, strides);
 }
 
@@ -188,19 +192,17 @@ int32_t attn__check_pointers(const attn__check *check, const void *structure, co
 
 int32_t attn__check_span(attn__span *spans, int32_t count, const attn__array *array,
                          const attn__strides *strides) {
-  axis axes[3] = {
-      {array->batch, strides->batch}, {array->heads, strides->head}, {array->rows, strides->row}};
   const int64_t size = sizeof(float);
   /* Of an empty array, no size has been checked. */
   if (!array->data || array->batch == 0 || array->heads == 0 || array->rows == 0 || array->width == 0)
     return count;
+  const int64_t far[3] = {strides->batch * (array->batch - 1), strides->head * (array->heads - 1),
+                          strides->row * (array->rows - 1)};
   attn__span span = {*array, *strides, (int64_t)(intptr_t)array->data, 0};
   span.high = span.low + array->width * size;
   for (int i = 0; i < 3; i++) {
-    if (axes[i].count == 1) continue;
-    const int64_t far = axes[i].stride * (axes[i].count - 1) * size;
-    span.low += attn__min(far, 0);
-    span.high += attn__max(far, 0);
+    span.low += attn__min(far[i] * size, 0);
+    span.high += attn__max(far[i] * size, 0);
   }
   spans[count] = span;
   return count + 1;

@@ -52,14 +52,6 @@ attn__matrix attn__product_pack_transposed(const attn__engine *engine, const att
   return matrix;
 }
 
-attn__matrix attn__product_past(const attn__engine *engine, attn__matrix matrix, int64_t count,
-                                int64_t *left_out) {
-  const int64_t panels = engine->panel ? count / engine->panel : 0;
-  *left_out = engine->panel ? panels * engine->panel : count;
-  matrix.data += engine->panel ? panels * matrix.step : count;
-  return matrix;
-}
-
 int32_t attn__product_in_thirds(const attn__engine *engine, int64_t rows, int64_t inner) {
   const int64_t padded = attn__round_up(inner, ATTN__THIRDS_INNER);
   return engine->thirds && inner >= THIRDS_LEAST && rows >= THIRDS_ROWS * padded / inner;

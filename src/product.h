@@ -61,8 +61,13 @@ attn__matrix attn__product_pack_transposed(const attn__engine *engine, const att
 
 /* The operand without its first columns: the largest number of them that is at most count and can be left
  * out goes to *left_out. */
-attn__matrix attn__product_past(const attn__engine *engine, attn__matrix matrix, int64_t count,
-                                int64_t *left_out);
+static inline attn__matrix attn__product_past(const attn__engine *engine, attn__matrix matrix,
+                                              int64_t count, int64_t *left_out) {
+  const int64_t panels = engine->panel ? count / engine->panel : 0;
+  *left_out = engine->panel ? panels * engine->panel : count;
+  matrix.data += engine->panel ? panels * matrix.step : count;
+  return matrix;
+}
 
 /* What the BLAS in this process is. */
 typedef struct attn__blas_info {

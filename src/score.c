@@ -71,6 +71,12 @@ static int32_t wants_masked(const attn__problem *problem) {
   return problem->scores.data && problem->scores_stage < 2;
 }
 
+/* 1 if no rule bounds which keys of its sequence a row sees. */
+static int32_t is_unbounded(const attn__problem *problem) {
+  return !problem->causal && problem->window_left == ATTN__UNBOUNDED &&
+         problem->window_right == ATTN__UNBOUNDED;
+}
+
 /* What the rows of a tile see together: the smallest range around their windows, and the longest prefix. */
 typedef struct tile_view {
   attn__key_range windows; /* empty: begin == end */
@@ -128,7 +134,7 @@ static tile_view view_of_tile(const attn__problem *problem, const attn__score_ti
 
 attn__key_range attn__score_visible(const attn__problem *problem, const attn__score_tile *tile) {
   const attn__sequence sequence = attn__sequence_of(problem, tile->b);
-  if (wants_masked(problem))
+  if (is_unbounded(problem) || wants_masked(problem))
     return (attn__key_range){0, tile->first_query < sequence.len_q ? sequence.len_k : 0};
   const tile_view all = view_of_tile(problem, tile);
   attn__key_range range = all.windows;
@@ -244,6 +250,7 @@ int32_t attn__score_whole(const attn__problem *problem, const attn__score_tile *
   const int64_t b = tile->b, h = tile->first_head, last = tile->first_query + tile->queries - 1;
   const int64_t end = tile->first_key + tile->keys;
   if (problem->centers.data || last >= sequence.len_q) return 0;
+  if (is_unbounded(problem) && problem->window_dilation == 1) return end <= sequence.len_k;
   const row_view top = view_of(problem, &sequence, b, h, tile->first_query);
   const row_view bottom = view_of(problem, &sequence, b, h, last);
   if (end <= top.prefix_end) return 1;
