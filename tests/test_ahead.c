@@ -176,14 +176,28 @@ static void test_rows_in_order(void **state) {
   (void)state;
   attn__ahead ahead = {.count = 2, .pieces = {{keys, 70, 3, 60}, {values + 5, -5, 2, 4}}};
   const float *expected[] = {keys, keys + 70, keys + 140, values + 5, values};
-  const int64_t widths[] = {60, 60, 60, 4, 4};
+  const int64_t pieces[] = {0, 0, 0, 1, 1};
   for (size_t n = 0; n < COUNT_OF(expected); n++) {
-    int64_t width = 0;
-    assert_ptr_equal(ask_next_row(&ahead, &width), expected[n]);
-    assert_int_equal(width, widths[n]);
+    const attn__rows *piece = NULL;
+    assert_ptr_equal(ask_next_row(&ahead, &piece), expected[n]);
+    assert_ptr_equal(piece, &ahead.pieces[pieces[n]]);
   }
-  int64_t width;
-  assert_null(ask_next_row(&ahead, &width));
+  const attn__rows *piece;
+  assert_null(ask_next_row(&ahead, &piece));
+}
+
+/* The first row of a page asks for the page after it; where no two rows share one, each row for the next. */
+static void test_pages(void **state) {
+  (void)state;
+  const float *page = (const float *)(uintptr_t)(ASK_PAGE * sizeof(float) * 1000);
+  for (int64_t row = -8; row < 8; row++) {
+    assert_int_equal(ask_page_beyond(page + row * 128, 128), row % 8 == 0 ? ASK_PAGE : 0);
+    assert_int_equal(ask_page_beyond(page + 60 + row * 128, 128), row % 8 == 0 ? ASK_PAGE : 0);
+    assert_int_equal(ask_page_beyond(page + 64 + row * ASK_PAGE, ASK_PAGE), ASK_PAGE);
+    assert_int_equal(ask_page_beyond(page + 64 + row * 4100, 4100), 4100);
+  }
+  assert_int_equal(ask_page_beyond(page, -128), 0);
+  assert_int_equal(ask_page_beyond(page, 0), 0);
 }
 
 /* Lines are counted, the last of a row too; a row is never asked for in part. */
@@ -368,13 +382,21 @@ static void test_rows_are_inside(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_next_tile),          cmocka_unit_test(test_next_block),
-      cmocka_unit_test(test_blocks_of_a_head),   cmocka_unit_test(test_keys_at_hand),
-      cmocka_unit_test(test_blocks_of_a_group),  cmocka_unit_test(test_packed_sequences),
-      cmocka_unit_test(test_rows_in_order),      cmocka_unit_test(test_how_much_is_asked_for),
-      cmocka_unit_test(test_few_queries),        cmocka_unit_test(test_outputs),
-      cmocka_unit_test(test_nothing_to_ask_for), cmocka_unit_test(test_when),
-      cmocka_unit_test(test_when_outputs),       cmocka_unit_test(test_rows_are_inside),
+      cmocka_unit_test(test_next_tile),
+      cmocka_unit_test(test_next_block),
+      cmocka_unit_test(test_blocks_of_a_head),
+      cmocka_unit_test(test_keys_at_hand),
+      cmocka_unit_test(test_blocks_of_a_group),
+      cmocka_unit_test(test_packed_sequences),
+      cmocka_unit_test(test_rows_in_order),
+      cmocka_unit_test(test_pages),
+      cmocka_unit_test(test_how_much_is_asked_for),
+      cmocka_unit_test(test_few_queries),
+      cmocka_unit_test(test_outputs),
+      cmocka_unit_test(test_nothing_to_ask_for),
+      cmocka_unit_test(test_when),
+      cmocka_unit_test(test_when_outputs),
+      cmocka_unit_test(test_rows_are_inside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
