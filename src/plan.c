@@ -26,7 +26,7 @@ enum {
   RUNS_PER_THREAD = 8,    /* the same of tasks that are runs of blocks */
   RUN_BLOCKS = 8,         /* blocks of a run, at most: all but the first find keys that are cut already */
   FEW_TO_PACK = 128,      /* up to so many rows of a block, values are not worth packing */
-  PACED_ROWS = 32,        /* up to so many rows of a block, slabs ask all along for what comes next */
+  PACED_ROWS = 64,        /* up to so many rows of a block, slabs ask all along for what comes next */
   WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
   EDGE_ROWS = 12,  /* rows that the edge of the causal rule or of a window is cut into, at least */
