@@ -30,8 +30,8 @@ enum {
   WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
   EDGE_ROWS = 12,  /* rows that the edge of the causal rule or of a window is cut into, at least */
-  SPLIT_ROWS = 64, /* rows of a head group, at most, whose splits have SPLIT_K keys or more */
-  SPLIT_K = 4096,
+  SPLIT_ROWS = 64, /* rows of a head group, at most, that see up to SPLIT_K keys in a split */
+  SPLIT_K = 1024,
   LONG_SPLIT_K = 8192, /* the same where there are more rows */
   MOST_SPLITS = 32,
   SCRATCH_BYTES = 1 << 20,      /* of a thread, at most, the states of splits included */
@@ -72,8 +72,8 @@ static int32_t has_window(const attn__problem *problem) {
   return problem->window_left != ATTN__UNBOUNDED && right_of(problem) != ATTN__UNBOUNDED;
 }
 
-/* Keys of a split, at least. */
-static int64_t least_split(const attn__problem *problem) {
+/* Keys of a split, at most, unless there are too many splits. */
+static int64_t longest_split(const attn__problem *problem) {
   return problem->group * problem->len_q <= SPLIT_ROWS ? SPLIT_K : LONG_SPLIT_K;
 }
 
@@ -81,7 +81,7 @@ static int64_t least_split(const attn__problem *problem) {
 static int32_t sees_many_keys(const attn__problem *problem) {
   const int64_t window = attn__add_saturating(problem->window_left, right_of(problem));
   const int64_t seen = attn__add_saturating(window, attn__add_saturating(problem->window_prefix, 1));
-  return attn__min(seen, problem->len_k) > least_split(problem);
+  return attn__min(seen, problem->len_k) > longest_split(problem);
 }
 
 /* Rows of a tile, at most, and what they are to be a multiple of. The rows of a tile together see more keys than each of
@@ -156,10 +156,11 @@ static void choose_edges(attn__plan *plan, const attn__problem *problem, const a
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
-/* The outputs of each split are summed apart: sums over fewer keys are more exact. */
+/* The outputs of each split are summed apart: sums over fewer keys are more exact. Splits are about as long, as threads may
+ * take one each. */
 static void choose_splits(attn__plan *plan, const attn__problem *problem) {
-  const int64_t keys = attn__round_up(
-      attn__max(least_split(problem), attn__divide_up(problem->len_k, MOST_SPLITS)), plan->tile_k);
+  const int64_t wanted = attn__min(attn__divide_up(problem->len_k, longest_split(problem)), MOST_SPLITS);
+  const int64_t keys = attn__round_up(attn__divide_up(problem->len_k, wanted), plan->tile_k);
   const int32_t split = sees_many_keys(problem);
   plan->split_k = split ? keys : INT64_MAX;
   plan->splits = split ? attn__divide_up(problem->len_k, keys) : 1;
