@@ -34,7 +34,7 @@ typedef struct attn__rows {
 /* Rows that will be read or written soon, in pieces of at least one each. */
 enum {
   ATTN__AHEAD_PIECES = 3 + 32, /* of inputs, and an output of each tile of a block */
-  ATTN__AHEAD_STEP = 16        /* rows of b that a slab meets before it asks again, if it asks all along */
+  ATTN__AHEAD_STEP = 8         /* rows of b that a slab meets before it asks again, if it asks all along */
 };
 typedef struct attn__ahead {
   int64_t pace;       /* rows that a slab asks for with each step; 0: some lines as it begins */
