@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "support.h"
@@ -52,6 +53,28 @@ static void test_struct_sizes(void **state) {
   assert_int_equal(strncmp(sentence, "thing: ", 7), 0);
   assert_false(attn__check_struct(&check, "thing", NULL, NULL, known));
   assert_non_null(strstr(sentence, "NULL"));
+}
+
+/* Each address of eight: whether numbers of either size may be there, and how far past one that suits them it is. */
+static void test_alignment(void **state) {
+  (void)state;
+  struct {
+    const float *numbers;
+    const int64_t *lengths;
+  } given = {0};
+  const attn__pointer pointers[] = {{"numbers", 0, 4}, {"lengths", sizeof given.numbers, 8}};
+  for (uintptr_t address = 80; address < 88; address++)
+    for (size_t n = 0; n < COUNT_OF(pointers); n++) {
+      char expected[16];
+      const size_t past = address % pointers[n].alignment;
+      memset(&given, 0, sizeof given);
+      memcpy((char *)&given + pointers[n].offset, &address, sizeof address);
+      assert_int_equal(attn__check_pointers(&check, &given, pointers, COUNT_OF(pointers)), past == 0);
+      if (past == 0) continue;
+      snprintf(expected, sizeof expected, "one %zu past", past);
+      assert_int_equal(strncmp(sentence, pointers[n].name, strlen(pointers[n].name)), 0);
+      assert_non_null(strstr(sentence, expected));
+    }
 }
 
 static void test_ranges(void **state) {
@@ -279,6 +302,7 @@ static void test_nothing_has_no_span(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_struct_sizes),
+      cmocka_unit_test(test_alignment),
       cmocka_unit_test(test_ranges),
       cmocka_unit_test(test_scales),
       cmocka_unit_test(test_long_sentences_are_cut),

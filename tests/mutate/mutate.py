@@ -26,8 +26,8 @@ STUCK = 120  # seconds after which a test waits for ever
 ROUNDS = "25"
 
 # Test programs, with what they have in their environment; the quick ones first.
-QUICK = ["ahead", "api", "refused", "refused_verbs", "sizes", "base", "check", "kv", "plan", "cpu", "workers", "random", "score",
-         "local"]
+QUICK = ["ahead", "api", "refused", "refused_verbs", "sizes", "base", "check", "kv", "plan", "cpu", "workers", "queue", "random",
+         "score", "local"]
 SLOW = {
     r"thirds|bfloat|meet|plan": ["thirds ATTN_TEST_UNEMULATED=1", "bfloat", "weigh"],
     r"linear|product|bfloat": ["linear ATTN_TEST_UNEMULATED=1"],
@@ -36,7 +36,7 @@ SLOW = {
     r"context|api|workers|plan": ["context"],
     r"softmax|api|kernels/": ["softmax"],
     r"score|finish|kv|tile|meet|floats|thirds|local": ["masks", "compose", "hidden", "unread", "poison"],
-    r"tiled|meet|floats|thirds|plan|workers|problem": ["scratch", "unread", "compose", "bits", "threads", "poison", "hidden"],
+    r"tiled|meet|floats|thirds|plan|workers|queue|problem": ["scratch", "unread", "compose", "bits", "threads", "poison", "hidden"],
     r"merge|finish|check|base": ["merge"],
     r"self|linear|resolve|norm|api": ["compose", "scratch"],
     r"context|api|cpu|workers": ["threads", "scratch", "flavor", "host"],
