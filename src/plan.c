@@ -156,8 +156,8 @@ static void choose_edges(attn__plan *plan, const attn__problem *problem, const a
   plan->edge_rows = whole ? ATTN__PLAN_TILE_ROWS : rows;
 }
 
-/* The outputs of each split are summed apart: sums over fewer keys are more exact. Splits are about as long, as threads may
- * take one each. */
+/* The outputs of each split are summed apart: very long sums are less exact, and threads may take a split each. All are
+ * about as long. */
 static void choose_splits(attn__plan *plan, const attn__problem *problem) {
   const int64_t wanted = attn__min(attn__divide_up(problem->len_k, longest_split(problem)), MOST_SPLITS);
   const int64_t keys = attn__round_up(attn__divide_up(problem->len_k, wanted), plan->tile_k);
