@@ -133,31 +133,34 @@ void attn__finish_tile(const attn__problem *problem, const attn__kernels *kernel
   }
 }
 
-static void copy_row(const attn__state *into, const attn__state *from, int64_t r, int64_t dim_v) {
-  into->maxima[r] = from->maxima[r];
-  into->sums[r] = from->sums[r];
-  memcpy(into->outputs + r * dim_v, from->outputs + r * dim_v, (size_t)dim_v * sizeof(float));
-}
-
-static void join_row(const attn__state *into, const attn__state *from, int64_t r, int64_t dim_v) {
-  const float max = fmaxf(into->maxima[r], from->maxima[r]);
-  const double factor = exp((double)into->maxima[r] - (double)max);
-  const double other = exp((double)from->maxima[r] - (double)max);
-  float *output = into->outputs + r * dim_v;
-  const float *added = from->outputs + r * dim_v;
-  for (int64_t d = 0; d < dim_v; d++) output[d] = output[d] * (float)factor + added[d] * (float)other;
-  into->maxima[r] = max;
-  into->sums[r] = into->sums[r] * factor + from->sums[r] * other;
-}
-
-void attn__finish_join(const attn__state *into, const attn__state *from, int64_t rows, int64_t dim_v) {
+void attn__finish_clear(const attn__total *total, int64_t rows, int64_t dim_v) {
+  memset(total->outputs, 0, (size_t)(rows * dim_v) * sizeof *total->outputs);
   for (int64_t r = 0; r < rows; r++) {
-    if (from->sums[r] == 0) continue;
-    if (into->sums[r] == 0)
-      copy_row(into, from, r, dim_v);
-    else
-      join_row(into, from, r, dim_v);
+    total->maxima[r] = -INFINITY;
+    total->sums[r] = 0;
   }
+}
+
+static void join_row(const attn__total *total, const attn__state *state, int64_t r, int64_t dim_v) {
+  const float max = fmaxf(total->maxima[r], state->maxima[r]);
+  const double before = exp((double)total->maxima[r] - (double)max);
+  const double added = exp((double)state->maxima[r] - (double)max);
+  double *sums = total->outputs + r * dim_v;
+  const float *outputs = state->outputs + r * dim_v;
+  for (int64_t d = 0; d < dim_v; d++) sums[d] = sums[d] * before + (double)outputs[d] * added;
+  total->maxima[r] = max;
+  total->sums[r] = total->sums[r] * before + state->sums[r] * added;
+}
+
+void attn__finish_join(const attn__total *total, const attn__state *state, int64_t rows, int64_t dim_v) {
+  for (int64_t r = 0; r < rows; r++)
+    if (state->sums[r] != 0) join_row(total, state, r, dim_v);
+}
+
+void attn__finish_total(const attn__state *state, const attn__total *total, int64_t rows, int64_t dim_v) {
+  for (int64_t n = 0; n < rows * dim_v; n++) state->outputs[n] = (float)total->outputs[n];
+  memcpy(state->maxima, total->maxima, (size_t)rows * sizeof *state->maxima);
+  memcpy(state->sums, total->sums, (size_t)rows * sizeof *state->sums);
 }
 
 void attn__finish_unseeing(const attn__problem *problem) {

@@ -12,7 +12,13 @@ void attn__finish_tile(const attn__problem *problem, const attn__kernels *kernel
 /* Writes the results of a problem whose queries see no key. */
 void attn__finish_unseeing(const attn__problem *problem);
 
-/* into becomes the state of the same rows over the keys of both. */
-void attn__finish_join(const attn__state *into, const attn__state *from, int64_t rows, int64_t dim_v);
+/* The total of rows that have seen nothing. */
+void attn__finish_clear(const attn__total *total, int64_t rows, int64_t dim_v);
+
+/* The total becomes that of the same rows over the state's keys too. */
+void attn__finish_join(const attn__total *total, const attn__state *state, int64_t rows, int64_t dim_v);
+
+/* The state becomes what the total is. */
+void attn__finish_total(const attn__state *state, const attn__total *total, int64_t rows, int64_t dim_v);
 
 #endif

@@ -22,12 +22,13 @@ enum {
   WINDOW_ROWS = 16, /* a tile has one row for so many keys of a window, at most */
   BLOCK_FLOATS = 1 << 17, /* copied queries and states of a block, at most */
   STATE_FLOATS = 3,       /* of a row, beside its output: a float and a double */
-  TASKS_PER_THREAD = 4,   /* at least, where there is enough work: what evens out unequal tasks */
-  RUNS_PER_THREAD = 8,    /* the same of tasks that are runs of blocks */
-  RUN_BLOCKS = 8,         /* blocks of a run, at most: all but the first find keys that are cut already */
-  FEW_TO_PACK = 128,      /* up to so many rows of a block, values are not worth packing */
-  PACED_ROWS = 64,        /* up to so many rows of a block, slabs ask all along for what comes next */
-  WORTH_ROWS = 4,         /* left over by slabs, or more: fewer take as long */
+  SPLIT_STATES = 3,     /* as many numbers as with splits a state and a total have, of outputs in double */
+  TASKS_PER_THREAD = 4, /* at least, where there is enough work: what evens out unequal tasks */
+  RUNS_PER_THREAD = 8,  /* the same of tasks that are runs of blocks */
+  RUN_BLOCKS = 8,       /* blocks of a run, at most: all but the first find keys that are cut already */
+  FEW_TO_PACK = 128,    /* up to so many rows of a block, values are not worth packing */
+  PACED_ROWS = 64,      /* up to so many rows of a block, slabs ask all along for what comes next */
+  WORTH_ROWS = 4,       /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
   EDGE_ROWS = 12,  /* rows that the edge of the causal rule or of a window is cut into, at least */
   SPLIT_ROWS = 64, /* rows of a head group, at most, that see up to SPLIT_K keys in a split */
@@ -84,15 +85,21 @@ static int32_t sees_many_keys(const attn__problem *problem) {
   return attn__min(seen, problem->len_k) > longest_split(problem);
 }
 
+/* Floats of scratch for a query: in thirds it has three of half a float each, with a weight it is there before and after. */
+static int64_t copied_of_query(const attn__plan *plan, const attn__problem *problem) {
+  if (plan->thirds) return attn__round_up(problem->dim, ATTN__THIRDS_INNER) * 3 / 2;
+  return problem->score_function == ATTN_SCORE_GENERAL ? 2 * problem->dim : problem->dim;
+}
+
 /* Rows of a tile, at most, and what they are to be a multiple of. The rows of a tile together see more keys than each of
  * them does: by their number, which is to be little beside a window. In thirds that is so of its parts. */
 static int64_t most_rows(const attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                          int64_t *unit) {
   const int64_t slab = plan->thirds ? PART_ROWS : engine->slab, panel = engine->panel;
-  const int64_t states = sees_many_keys(problem) ? 2 : 1;
+  const int64_t states = sees_many_keys(problem) ? SPLIT_STATES : 1;
   const int32_t narrow = !plan->thirds && panel > 0 && attn__max(problem->dim, problem->dim_v) <= NARROW;
-  const int64_t most = attn__clamp(BLOCK_FLOATS / (problem->dim + states * problem->dim_v), slab,
-                                   narrow ? NARROW_ROWS : ATTN__PLAN_TILE_ROWS);
+  const int64_t row = copied_of_query(plan, problem) + states * problem->dim_v;
+  const int64_t most = attn__clamp(BLOCK_FLOATS / row, slab, narrow ? NARROW_ROWS : ATTN__PLAN_TILE_ROWS);
   *unit = slab;
   if (plan->thirds || !has_window(problem)) return most / slab * slab;
   const int64_t window = attn__add_saturating(problem->window_left, right_of(problem));
@@ -236,7 +243,7 @@ static void choose_blocks(attn__plan *plan, const attn__problem *problem, const 
   const int64_t rows = plan->tile_q * plan->tile_heads;
   const int64_t copied = plan->thirds ? attn__product_thirds(rows, problem->dim) / 2
                                       : (plan->queries_in_place ? 0 : rows * problem->dim);
-  const int64_t states = plan->splits > 1 ? 2 : 1;
+  const int64_t states = plan->splits > 1 ? SPLIT_STATES : 1;
   const int64_t tile_floats = rows * states * (problem->dim_v + STATE_FLOATS) + copied;
   int64_t most = attn__clamp(BLOCK_FLOATS / tile_floats, 1, ATTN__PLAN_BLOCK_TILES);
   if (threads > 1) {
@@ -265,6 +272,14 @@ static void append_state(int64_t *bytes, int64_t rows, int64_t dim_v, int64_t *o
   *outputs = append(bytes, rows * dim_v, sizeof(float));
   *maxima = append(bytes, rows, sizeof(float));
   *sums = append(bytes, rows, sizeof(double));
+}
+
+/* Appends the total of so many rows. */
+static void append_total(attn__plan *plan, int64_t rows, int64_t dim_v) {
+  int64_t *bytes = &plan->scratch.bytes;
+  plan->scratch.total_outputs = append(bytes, rows * dim_v, sizeof(double));
+  plan->scratch.total_maxima = append(bytes, rows, sizeof(float));
+  plan->scratch.total_sums = append(bytes, rows, sizeof(double));
 }
 
 /* Operands of products of floats. */
@@ -307,14 +322,13 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   else
     lay_out_floats(plan, problem, engine);
   plan->scratch.scores = append(bytes, score_rows * plan->score_stride, sizeof(float));
-  append_state(bytes, rows, problem->dim_v, &plan->scratch.outputs, &plan->scratch.maxima,
-               &plan->scratch.sums);
-  if (plan->splits > 1 && plan->part.count == 0)
-    append_state(bytes, rows, problem->dim_v, &plan->scratch.total_outputs, &plan->scratch.total_maxima,
-                 &plan->scratch.total_sums);
   if (plan->part.count > 0)
     append_state(&plan->part.bytes, rows, problem->dim_v, &plan->part.outputs, &plan->part.maxima,
                  &plan->part.sums);
+  else
+    append_state(bytes, rows, problem->dim_v, &plan->scratch.outputs, &plan->scratch.maxima,
+                 &plan->scratch.sums);
+  if (plan->splits > 1) append_total(plan, rows, problem->dim_v);
 }
 
 /* Where there are enough blocks, or as many for each thread, each is a task and goes through its splits in turn. Else each

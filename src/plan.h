@@ -43,7 +43,7 @@ typedef struct attn__plan {
   struct {
     int64_t queries; /* block rows x dim: scaled if direct; none if they are read where they stand */
     int64_t query;   /* dim: the one whose scores are made anew as thirds do not hold it */
-    int64_t outputs; /* block rows x dim_v: not yet divided by the sum */
+    int64_t outputs; /* block rows x dim_v: not yet divided by the sum; of parts, below */
     int64_t raw;     /* tile rows x dim: queries before the weight of the general score */
     int64_t weight;  /* dim x ATTN__PLAN_WEIGHT_COLS: some columns of that, packed */
     int64_t scores;  /* tile rows, or those of two parts, x score_stride */
@@ -53,7 +53,8 @@ typedef struct attn__plan {
     int64_t apart;   /* tile_k x dim_v: packed, those values that thirds do not hold */
     int64_t maxima;  /* block rows, float */
     int64_t sums;    /* block rows, double */
-    int64_t total_outputs, total_maxima, total_sums; /* the same, over several splits */
+    int64_t total_outputs, total_maxima,
+        total_sums; /* the same, over several splits; outputs are double too */
     int64_t bytes;
   } scratch;
   /* The states of parts, one for each split of each block, where splits are tasks of their own. */

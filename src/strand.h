@@ -45,7 +45,7 @@ struct attn__strand {
     float *query, *apart;
   } thirds;          /* in place of these, where the plan says so */
   attn__state state; /* of the block's rows */
-  attn__state total; /* of the same rows, over several splits */
+  attn__total total; /* of the same rows, over several splits */
   int64_t b, kv_head, tiles;
   int64_t lane; /* of the queue, where it takes its tasks */
   int64_t next; /* the number of the block that comes after it in its run; -1: none */

@@ -16,14 +16,25 @@ typedef struct attn__state {
   double *sums;
 } attn__state;
 
+/* The same over several splits of the keys. Outputs are added up in double, so that splits cost no exactness. */
+typedef struct attn__total {
+  double *outputs;
+  float *maxima;
+  double *sums;
+} attn__total;
+
 /* What is subtracted from the scores of a row whose largest so far is max: nothing where none was seen. */
 static inline float attn__tile_shift(float max) {
   return max == -INFINITY ? 0 : max;
 }
 
-/* The state of rows from row on. */
+/* The state, or the total, of rows from row on. */
 static inline attn__state attn__state_past(const attn__state *state, int64_t row, int64_t dim_v) {
   return (attn__state){state->outputs + row * dim_v, state->maxima + row, state->sums + row};
+}
+
+static inline attn__total attn__total_past(const attn__total *total, int64_t row, int64_t dim_v) {
+  return (attn__total){total->outputs + row * dim_v, total->maxima + row, total->sums + row};
 }
 
 /* Row r is query first_query + r % queries of head first_head + r / queries. */

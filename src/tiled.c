@@ -151,17 +151,15 @@ static void step_to(attn__strand *s, int64_t first, int64_t end) {
       .b = s->b, .kv_head = s->kv_head, .first = first, .count = end - first, .finite = -1};
 }
 
-/* The strand's block, in its state, meets the keys of a split. */
-static void meet_split(attn__strand *s, int64_t split) {
+/* The strand's block, in its state, meets those keys of a split that it sees. */
+static void meet_split(attn__strand *s, attn__key_range seen, int64_t split) {
   const attn__plan *plan = s->job->plan;
-  attn__key_range range = block_visible(s);
-  const int64_t end = range.end;
-  range.begin = attn__max(range.begin, split * plan->split_k);
-  range.end = attn__min(range.end, (split + 1) * plan->split_k);
+  const int64_t begin = attn__max(seen.begin, split * plan->split_k);
+  const int64_t end = attn__min(seen.end, (split + 1) * plan->split_k);
   clear_states(s);
-  for (int64_t key = range.begin / plan->tile_k * plan->tile_k; key < range.end; key += plan->tile_k) {
-    step_to(s, attn__max(key, range.begin), attn__min(key + plan->tile_k, range.end));
-    look_ahead(s, end);
+  for (int64_t key = begin / plan->tile_k * plan->tile_k; key < end; key += plan->tile_k) {
+    step_to(s, attn__max(key, begin), attn__min(key + plan->tile_k, end));
+    look_ahead(s, seen.end);
     attn__meet_step(s);
   }
 }
@@ -178,24 +176,52 @@ static void go_to(attn__strand *s, int64_t n, const attn__state *state) {
   for (int64_t slot = 0; slot < s->tiles; slot++) place_tile(s, first + slot, slot, state);
 }
 
-/* Joins to a state of the block that of its rows over later keys. */
-static void join(const attn__strand *s, const attn__state *state, const attn__state *later) {
+/* The total of the rows of tile number slot. */
+static attn__total total_of_slot(const attn__strand *s, int64_t slot) {
+  const attn__plan *plan = s->job->plan;
+  return attn__total_past(&s->total, slot * plan->tile_q * plan->tile_heads, s->job->problem->dim_v);
+}
+
+static void clear_totals(const attn__strand *s) {
   for (int64_t slot = 0; slot < s->tiles; slot++) {
-    const attn__state into = state_of_slot(s, state, slot), from = state_of_slot(s, later, slot);
-    attn__finish_join(&into, &from, s->tile[slot].rows, s->job->problem->dim_v);
+    const attn__total total = total_of_slot(s, slot);
+    attn__finish_clear(&total, s->tile[slot].rows, s->job->problem->dim_v);
   }
 }
 
-/* The block meets split after split, each in a state of its own; these are joined in the order of the keys, as those of
- * parts are: whoever does it, the bits are the same. */
-static void meet_splits(attn__strand *s) {
-  for (int64_t slot = 0; slot < s->tiles; slot++)
-    for (int64_t r = 0; r < s->tile[slot].rows; r++) state_of_slot(s, &s->total, slot).sums[r] = 0;
-  for (int64_t split = 0; split < s->job->plan->splits; split++) {
-    meet_split(s, split);
-    join(s, &s->total, &s->state);
+/* Joins a state of the block's rows, over the keys of a split, to their totals. */
+static void join(const attn__strand *s, const attn__state *state) {
+  for (int64_t slot = 0; slot < s->tiles; slot++) {
+    const attn__total total = total_of_slot(s, slot);
+    const attn__state from = state_of_slot(s, state, slot);
+    attn__finish_join(&total, &from, s->tile[slot].rows, s->job->problem->dim_v);
   }
-  for (int64_t slot = 0; slot < s->tiles; slot++) s->tile[slot].state = state_of_slot(s, &s->total, slot);
+}
+
+/* The totals become the states of the block's tiles. */
+static void take_totals(const attn__strand *s) {
+  for (int64_t slot = 0; slot < s->tiles; slot++) {
+    const attn__total total = total_of_slot(s, slot);
+    attn__finish_total(&s->tile[slot].state, &total, s->tile[slot].rows, s->job->problem->dim_v);
+  }
+}
+
+/* The block meets split after split, whose states are joined in the order of the keys, as those of parts are: whoever does
+ * it, the bits are the same. So are those of a split that is the only one, joined or not. */
+static void meet_splits(attn__strand *s) {
+  const attn__key_range seen = block_visible(s);
+  const int64_t split_k = s->job->plan->split_k, first = seen.begin / split_k,
+                last = (seen.end - 1) / split_k;
+  if (first >= last) {
+    meet_split(s, seen, last);
+    return;
+  }
+  clear_totals(s);
+  for (int64_t split = first; split <= last; split++) {
+    meet_split(s, seen, split);
+    join(s, &s->state);
+  }
+  take_totals(s);
 }
 
 static void finish(const attn__strand *s) {
@@ -208,7 +234,7 @@ static void run_block(attn__strand *s, int64_t n) {
   go_to(s, n, &s->state);
   copy_queries(s);
   if (s->job->plan->splits == 1)
-    meet_split(s, 0);
+    meet_split(s, block_visible(s), 0);
   else
     meet_splits(s);
   finish(s);
@@ -239,7 +265,7 @@ static void run_part(attn__strand *s, int64_t part) {
   const attn__state state = state_of_part(s->job, part);
   go_to(s, part / s->job->plan->splits, &state);
   copy_queries(s);
-  meet_split(s, part % s->job->plan->splits);
+  meet_split(s, block_visible(s), part % s->job->plan->splits);
 }
 
 /* A task that joins the parts of block number n of all. */
@@ -247,10 +273,12 @@ static void join_parts(attn__strand *s, int64_t n) {
   const int64_t splits = s->job->plan->splits, first = n * splits;
   const attn__state state = state_of_part(s->job, first);
   go_to(s, n, &state);
-  for (int64_t part = first + 1; part < first + splits; part++) {
-    const attn__state later = state_of_part(s->job, part);
-    join(s, &state, &later);
+  clear_totals(s);
+  for (int64_t part = first; part < first + splits; part++) {
+    const attn__state of_part = state_of_part(s->job, part);
+    join(s, &of_part);
   }
+  take_totals(s);
   finish(s);
 }
 
@@ -280,7 +308,7 @@ static void run_strand(void *argument, int64_t index) {
                     .state = {(float *)(void *)(base + plan->scratch.outputs),
                               (float *)(void *)(base + plan->scratch.maxima),
                               (double *)(void *)(base + plan->scratch.sums)},
-                    .total = {(float *)(void *)(base + plan->scratch.total_outputs),
+                    .total = {(double *)(void *)(base + plan->scratch.total_outputs),
                               (float *)(void *)(base + plan->scratch.total_maxima),
                               (double *)(void *)(base + plan->scratch.total_sums)},
                     .tile = tile,

@@ -1,6 +1,8 @@
 /* test_decode.c - few queries and long keys: in place, split and joined, against the formulas, and with the
  * same bits whoever takes the splits; and more queries, whose keys are split as well.
  * SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
 #include "feature.h"
 
 static const double tolerance = 4e-6;
@@ -152,12 +154,39 @@ static void test_the_largest_score_moves(void **state) {
   check_moving_score(70);
 }
 
+/* Outputs of later splits that a float as large as that of the first would each round away, but not all together. */
+static void check_small_outputs(int64_t len_q, int32_t threads) {
+  const case_spec spec = {.batch = 1, .heads_q = 1, .len_q = len_q, .len_k = 32 * 1024, .dim = 4};
+  attention_case c;
+  attn_context *context = context_with_threads(threads);
+  random_source source = random_seeded(support_seed());
+  case_open(&c, &spec, &source);
+  for (int64_t i = 0; i < len_q; i++) memset(tensor_row(&c.query, 0, 0, i), 0, 4 * sizeof(float));
+  for (int64_t j = 0; j < spec.len_k; j++) {
+    float *value = tensor_row(&c.value, 0, 0, j);
+    for (int64_t d = 0; d < spec.dim; d++) value[d] = j < 1024 ? 0x1p14F : 0x1p-10F;
+  }
+  case_run(&c, context);
+  case_check(&c, 2e-7);
+  case_close(&c);
+  attn_destroy(context);
+}
+
+static void test_small_outputs_of_splits(void **state) {
+  (void)state;
+  for (int32_t threads = 1; threads <= 2; threads++) {
+    check_small_outputs(1, threads);
+    check_small_outputs(20, threads);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(test_random_calls, support_print_seed),
       cmocka_unit_test_teardown(test_many_rows, support_print_seed),
       cmocka_unit_test(test_batch_entry_alone),
       cmocka_unit_test(test_the_largest_score_moves),
+      cmocka_unit_test(test_small_outputs_of_splits),
   };
   const int skipped = support_skip_missing_isa();
   return skipped ? skipped : cmocka_run_group_tests(tests, NULL, NULL);

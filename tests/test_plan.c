@@ -52,7 +52,7 @@ static attn__problem random_problem(random_source *source) {
 static void check_scratch(const attn__plan *plan, const attn__problem *problem,
                           const attn__engine *engine) {
   const int64_t tile_rows = plan->tile_q * plan->tile_heads, rows = tile_rows * plan->block_tiles;
-  const int64_t size = sizeof(float), total = plan->splits > 1 && plan->part.count == 0;
+  const int64_t size = sizeof(float), total = plan->splits > 1, own = plan->part.count == 0;
   const int64_t rows_met = plan->part_rows > 0 ? 2 * plan->part_rows : tile_rows;
   const int64_t dim = problem->dim, dim_v = problem->dim_v, third = sizeof(uint16_t);
   const struct {
@@ -62,7 +62,7 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
                                   ? plan->block_tiles * attn__product_thirds(tile_rows, dim) * third
                               : plan->queries_in_place ? 0
                                                        : rows * dim * size},
-      {plan->scratch.outputs, rows * dim_v * size},
+      {plan->scratch.outputs, own * rows * dim_v * size},
       {plan->scratch.scores, rows_met * plan->score_stride * size},
       {plan->scratch.keys, plan->thirds   ? attn__product_thirds(plan->tile_k, dim) * third
                            : plan->direct ? 0
@@ -72,9 +72,9 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
       {plan->scratch.weights, plan->thirds * attn__product_thirds(rows_met, plan->tile_k) * third},
       {plan->scratch.query, plan->thirds * dim * size},
       {plan->scratch.apart, plan->thirds * attn__product_floats(engine, plan->tile_k, dim_v) * size},
-      {plan->scratch.maxima, rows * size},
-      {plan->scratch.sums, rows * (int64_t)sizeof(double)},
-      {plan->scratch.total_outputs, total * rows * problem->dim_v * size},
+      {plan->scratch.maxima, own * rows * size},
+      {plan->scratch.sums, own * rows * (int64_t)sizeof(double)},
+      {plan->scratch.total_outputs, total * rows * dim_v * (int64_t)sizeof(double)},
       {plan->scratch.total_maxima, total * rows * size},
       {plan->scratch.total_sums, total * rows * (int64_t)sizeof(double)},
   };
