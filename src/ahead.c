@@ -5,6 +5,8 @@
  */
 #include "ahead.h"
 
+#include <stddef.h>
+
 #include "base.h"
 #include "score.h"
 
@@ -50,6 +52,7 @@ void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const at
   const int64_t first = tile->first + tile->count;
   const attn__kv_tile after = {tile->b, tile->h, first, attn__min(plan->tile_k, end - first)};
   ahead->count = ahead->piece = ahead->row = 0;
+  ahead->at = ahead->end = NULL;
   ahead->pace = plan->ahead_pace;
   if (!plan->ahead) return;
   if (plan->direct) append(ahead, attn__kv_value_rows(problem, tile));

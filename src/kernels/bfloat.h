@@ -105,7 +105,7 @@ static ALWAYS_INLINE int64_t thirds_weigh_row(attn__thirds_weighing *w, int64_t 
 }
 
 /* The next so many steps of weights, or what is left of them. Not inlined: it is called in the midst of tiles' products. */
-static __attribute__((noinline)) void thirds_weigh_steps(attn__thirds_weighing *w, int64_t count) {
+static NEVER_INLINE void thirds_weigh_steps(attn__thirds_weighing *w, int64_t count) {
   while (count > 0 && w->row < w->scores.count)
     if (!w->shifts)
       count -= thirds_weigh_row(w, count, 0, 0);

@@ -4,8 +4,8 @@
  * For simd.c. b is a tile that fits into a cache: rows of a after the first few find it there. The rows of b
  * are read as several streams, a row of each at a time: a core that reads one stream waits for most of its
  * lines, and more so where pages are small. The first rows of a that meet a row of b ask for the row after it: what
- * fetches ahead by itself begins anew with each page, and this leads it on. Where the product says so, as many rows of
- * what comes next are asked for too.
+ * fetches ahead by itself begins anew with each page, and this leads it on. Where the product says so, they ask for as
+ * much of what comes next too.
  */
 #ifndef ATTN_FEW_H
 #define ATTN_FEW_H
@@ -28,9 +28,27 @@ static inline int64_t few_stream(int64_t rows, int64_t streams) {
   return stream > 0 && stream % 2 == 0 ? stream - 1 : stream;
 }
 
-/* c = a b^T for rows [row, row + rows) of a and row col of each of streams of b. Row 0 asks for the rows after these. */
-static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, const int streams, int64_t row,
-                                   int64_t col, int64_t stream) {
+/* What is a constant at every call: rows of a, and of b those that they meet together, one of each stream; whether they ask
+ * for lines of what comes next. */
+typedef struct few_form {
+  int rows, streams, asks;
+} few_form;
+
+/* 1 if the first rows of a ask for what comes next line by line, not by rows of it: four take long enough to multiply to be
+ * held up by many requests at once, and fewer wait for what they read all the sooner if it is asked for late. */
+static inline int32_t few_asks_lines(const attn__product *p) {
+  return FEW_STREAMS == 4 && p->rows >= 4 && ask_has_lines(p->ahead);
+}
+
+/* Lines that are asked for with a vector of each of so many rows of b: as many as these are read. */
+static ALWAYS_INLINE int few_lines(const int streams) {
+  return (streams * VEC_WIDTH + ASK_LINE - 1) / ASK_LINE;
+}
+
+/* c = a b^T for rows of a from row on and row col of each stream of b. Row 0 asks for the rows after these. */
+static ALWAYS_INLINE void few_dots(const attn__product *p, const few_form form, int64_t row, int64_t col,
+                                   int64_t stream) {
+  const int rows = form.rows, streams = form.streams;
   vec sums[FEW_LANES][FEW_LANES], right[FEW_LANES];
   const int64_t stride_a = p->stride_a, stride_b = stream * p->b.stride, inner = p->inner;
   const float *a = p->a + row * stride_a, *b = p->b.data + col * p->b.stride;
@@ -44,12 +62,14 @@ static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, const
       right[j] = vec_load(b + j * stride_b + k);
       if (row == 0) ask_beyond(b + j * stride_b + k, p->b.stride);
     }
+    if (form.asks) ask_lines(p->ahead, few_lines(streams));
     UNROLLED for (int r = 0; r < rows; r++) {
       const vec left = vec_load(a + r * stride_a + k);
       UNROLLED for (int j = 0; j < streams; j++) sums[r][j] = vec_fma(left, right[j], sums[r][j]);
     }
   }
   if (k < inner) {
+    if (form.asks) ask_lines(p->ahead, few_lines(streams));
     UNROLLED for (int j = 0; j < streams; j++) right[j] =
         vec_load_part(b + j * stride_b + k, inner - k, zero);
     UNROLLED for (int r = 0; r < rows; r++) {
@@ -64,22 +84,32 @@ static ALWAYS_INLINE void few_dots(const attn__product *p, const int rows, const
   }
 }
 
-/* c = a b^T for rows [row, row + rows) of a. */
-static ALWAYS_INLINE void few_rows(const attn__product *p, const int rows, const int streams, int64_t row) {
+/* c = a b^T for rows of a from row on. */
+static ALWAYS_INLINE void few_rows(const attn__product *p, const few_form form, int64_t row) {
+  const few_form single = {form.rows, 1, 0};
   int64_t first = 0, stream;
-  for (; (stream = few_stream(p->cols - first, streams)) > 0; first += stream * streams)
+  for (; (stream = few_stream(p->cols - first, form.streams)) > 0; first += stream * form.streams)
     for (int64_t col = first; col < first + stream; col++) {
-      if (p->ahead && row == 0) ask_far(p->ahead, streams);
-      few_dots(p, rows, streams, row, col, stream);
+      if (!form.asks && p->ahead && row == 0) ask_far(p->ahead, form.streams);
+      few_dots(p, form, row, col, stream);
     }
-  for (int64_t col = first; col < p->cols; col++) few_dots(p, rows, 1, row, col, 0);
+  for (int64_t col = first; col < p->cols; col++) few_dots(p, single, row, col, 0);
+}
+
+/* The first four rows, which ask for lines. */
+static NEVER_INLINE void few_rows_asking(const attn__product *p) {
+  few_rows(p, (few_form){4, FEW_STREAMS, 1}, 0);
 }
 
 static void multiply_transposed(const attn__product *p) {
   int64_t row = 0;
-  for (; row + 4 <= p->rows; row += 4) few_rows(p, 4, FEW_STREAMS, row);
-  for (; row + 2 <= p->rows; row += 2) few_rows(p, 2, 4, row);
-  if (row < p->rows) few_rows(p, 1, 4, row);
+  if (few_asks_lines(p)) {
+    few_rows_asking(p);
+    row = 4;
+  }
+  for (; row + 4 <= p->rows; row += 4) few_rows(p, (few_form){4, FEW_STREAMS, 0}, row);
+  for (; row + 2 <= p->rows; row += 2) few_rows(p, (few_form){2, 4, 0}, row);
+  if (row < p->rows) few_rows(p, (few_form){1, 4, 0}, row);
 }
 
 /* c + left . right, both of count vectors, in two chains of sums, the second from c on: one would be waited for. */
@@ -90,10 +120,10 @@ static ALWAYS_INLINE vec few_added(const int count, const vec *left, const vec *
   return vec_add(c, sum);
 }
 
-/* Rows [row, row + rows) of c += those of a times rows of b: number k of each of count streams. Row 0 asks for the rows
- * after these. */
-static ALWAYS_INLINE void few_mix(const attn__product *p, const int rows, const int count, int64_t row,
-                                  int64_t k, int64_t stream) {
+/* Rows of c from row on += those of a times rows of b: number k of each stream. Row 0 asks for the rows after these. */
+static ALWAYS_INLINE void few_mix(const attn__product *p, const few_form form, int64_t row, int64_t k,
+                                  int64_t stream) {
+  const int rows = form.rows, count = form.streams;
   vec left[FEW_MIX_ROWS][FEW_MIX] = {{vec_set(0)}}; /* for analysers, which lose count */
   vec right[FEW_MIX] = {vec_set(0)};
   const int64_t stride_a = p->stride_a, stride_b = stream * p->b.stride, stride_c = p->stride_c;
@@ -109,12 +139,14 @@ static ALWAYS_INLINE void few_mix(const attn__product *p, const int rows, const 
       right[i] = vec_load(b + i * stride_b + col);
       if (row == 0) ask_beyond(b + i * stride_b + col, p->b.stride);
     }
+    if (form.asks) ask_lines(p->ahead, few_lines(count));
     UNROLLED for (int r = 0; r < rows; r++) {
       float *at = c + r * stride_c + col;
       vec_store(at, few_added(count, left[r], right, vec_load(at)));
     }
   }
   if (col == cols) return;
+  if (form.asks) ask_lines(p->ahead, few_lines(count));
   const vec zero = vec_set(0);
   UNROLLED for (int i = 0; i < count; i++) right[i] =
       vec_load_part(b + i * stride_b + col, cols - col, zero);
@@ -124,12 +156,18 @@ static ALWAYS_INLINE void few_mix(const attn__product *p, const int rows, const 
   }
 }
 
-/* The same for all rows. */
-static ALWAYS_INLINE void few_mix_all(const attn__product *p, const int count, int64_t k, int64_t stream) {
-  int64_t row = 0;
+/* The same for all rows from row on. */
+static ALWAYS_INLINE void few_mix_from(const attn__product *p, const int streams, int64_t row, int64_t k,
+                                       int64_t stream) {
   for (; row + FEW_MIX_ROWS <= p->rows; row += FEW_MIX_ROWS)
-    few_mix(p, FEW_MIX_ROWS, count, row, k, stream);
-  for (; row < p->rows; row++) few_mix(p, 1, count, row, k, stream);
+    few_mix(p, (few_form){FEW_MIX_ROWS, streams, 0}, row, k, stream);
+  for (; row < p->rows; row++) few_mix(p, (few_form){1, streams, 0}, row, k, stream);
+}
+
+/* The same for all rows and FEW_MIX streams; the first rows ask for lines. */
+static NEVER_INLINE void few_mix_asking(const attn__product *p, int64_t k, int64_t stream) {
+  few_mix(p, (few_form){FEW_MIX_ROWS, FEW_MIX, 1}, 0, k, stream);
+  few_mix_from(p, FEW_MIX, FEW_MIX_ROWS, k, stream);
 }
 
 /* part = a b for up to FEW_PART columns. */
@@ -140,11 +178,14 @@ static void few_part(const attn__product *p, float *part) {
   for (int64_t n = 0; n < p->rows * FEW_PART; n++) part[n] = 0;
   int64_t first = 0, stream;
   for (; (stream = few_stream(p->inner - first, FEW_MIX)) > 0; first += stream * FEW_MIX)
-    for (int64_t k = first; k < first + stream; k++) {
-      if (p->ahead) ask_far(p->ahead, FEW_MIX);
-      few_mix_all(&to_part, FEW_MIX, k, stream);
-    }
-  for (int64_t k = first; k < p->inner; k++) few_mix_all(&to_part, 1, k, 0);
+    for (int64_t k = first; k < first + stream; k++)
+      if (few_asks_lines(p)) {
+        few_mix_asking(&to_part, k, stream);
+      } else {
+        if (p->ahead) ask_far(p->ahead, FEW_MIX);
+        few_mix_from(&to_part, FEW_MIX, 0, k, stream);
+      }
+  for (int64_t k = first; k < p->inner; k++) few_mix_from(&to_part, 1, 0, k, 0);
 }
 
 /* Short sums are made apart from c, as in multiply: c may be the sum of many. */

@@ -37,9 +37,10 @@ enum {
   ATTN__AHEAD_STEP = 8         /* rows of b that a slab meets before it asks again, if it asks all along */
 };
 typedef struct attn__ahead {
-  int64_t pace;       /* rows that a slab asks for with each step; 0: some lines as it begins */
-  int64_t count;      /* of pieces */
-  int64_t piece, row; /* the next that has not been asked for */
+  int64_t pace;          /* rows that a slab asks for with each step; 0: some lines as it begins */
+  int64_t count;         /* of pieces */
+  int64_t piece, row;    /* the next that has not been asked for */
+  const float *at, *end; /* the same of lines of rows before it; NULL: none */
   attn__rows pieces[ATTN__AHEAD_PIECES];
 } attn__ahead;
 

@@ -17,18 +17,6 @@ enum {
   MULTIPLY_INNER = 128, /* the longest sum in one register, unless it is to be whole */
 };
 
-#ifdef ATTN_ROLLED /* for sanitizers: unrolled, their checks take minutes to compile */
-#define UNROLLED
-#define BY_EIGHTS
-#elif defined(__clang__)
-#define UNROLLED  _Pragma("unroll")
-#define BY_EIGHTS _Pragma("unroll 8")
-#else
-#define UNROLLED  _Pragma("GCC unroll 16")
-#define BY_EIGHTS _Pragma("GCC unroll 8")
-#endif
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 /* The first count numbers of a vector of sums go to c. */
 static ALWAYS_INLINE void multiply_put_part(float *c, int64_t count, int32_t accumulate, vec sum) {
   if (count >= VEC_WIDTH)
