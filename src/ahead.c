@@ -21,10 +21,11 @@ static void append_tile(attn__ahead *ahead, const attn__problem *problem, const 
   append(ahead, attn__kv_value_rows(problem, tile));
 }
 
-/* The queries of block number n, of the first of its heads, and the keys and values that they see first, but for those
- * of the tile at hand. */
-static void append_block(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
-                         const attn__kv_tile *tile, int64_t n) {
+/* The queries of the block of a part, of the first of its heads, and the keys and values that they see first of its split,
+ * but for those of the tile at hand. */
+static void append_part(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
+                        const attn__kv_tile *tile, int64_t part) {
+  const int64_t n = part / plan->splits, split = part % plan->splits;
   const int64_t group = attn__plan_group(plan, n);
   const int64_t b = group / problem->heads_kv, h = group % problem->heads_kv;
   const int64_t rows = attn__divide_up(plan->block_tiles, plan->head_parts) * plan->tile_q;
@@ -36,7 +37,8 @@ static void append_block(attn__ahead *ahead, const attn__problem *problem, const
     return; /* around centers it takes long to see which keys */
   const attn__key_range seen = attn__score_visible(problem, &block);
   const int64_t past = tile->first + tile->count, end = sequence.first_k + seen.end;
-  attn__kv_tile keys = {.b = sequence.batch_k, .h = h, .first = sequence.first_k + seen.begin};
+  const int64_t begin = attn__max(seen.begin, split * plan->split_k);
+  attn__kv_tile keys = {.b = sequence.batch_k, .h = h, .first = sequence.first_k + begin};
   if (keys.b == tile->b && h == tile->h && tile->first <= keys.first && keys.first < past)
     keys.first = past;
   keys.count = attn__min(plan->tile_k, end - keys.first);
@@ -58,8 +60,8 @@ void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const at
   if (plan->direct) append(ahead, attn__kv_value_rows(problem, tile));
   if (first < end)
     append_tile(ahead, problem, &after);
-  else if (next < plan->all_blocks && plan->part.count == 0)
-    append_block(ahead, problem, plan, tile, next);
+  else if (next < plan->all_blocks * plan->splits)
+    append_part(ahead, problem, plan, tile, next);
 }
 
 void attn__ahead_add_outputs(attn__ahead *ahead, const attn__problem *problem, const attn__tile *tiles,

@@ -227,7 +227,7 @@ static int64_t tiles_of_keys(const attn__plan *plan, const attn__problem *proble
 
 /* What a thread takes at a time. */
 static void choose_tasks(attn__plan *plan, int64_t threads) {
-  plan->task_blocks = 1;
+  plan->task_blocks = plan->together = 1;
   if (plan->forward)
     plan->task_blocks =
         attn__clamp(plan->all_blocks / (threads * RUNS_PER_THREAD), 1, attn__min(plan->blocks, RUN_BLOCKS));
@@ -331,13 +331,21 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   if (plan->splits > 1) append_total(plan, rows, problem->dim_v);
 }
 
-/* Where there are enough blocks, or as many for each thread, each is a task and goes through its splits in turn. Else each
- * split of each is a task, if there is room for their states. */
+/* 1 if few rows meet keys of several heads that lie side by side in pages. */
+static int32_t heads_share_pages(const attn__plan *plan, const attn__problem *problem) {
+  const attn__strides *strides = &problem->key.strides;
+  return plan->direct && problem->heads_kv > 1 && strides->head > 0 && strides->head < strides->row;
+}
+
+/* Where there are enough blocks, or as many for each thread, each is a task and goes through its splits in turn. Else, or
+ * where heads share pages, each split of each is a task, if there is room for their states. */
 static void choose_parts(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                          int64_t threads) {
   const int32_t even = plan->all_blocks >= threads * TASKS_PER_THREAD || plan->all_blocks % threads == 0;
-  if (plan->splits == 1 || even) return;
+  const int32_t share = heads_share_pages(plan, problem);
+  if (plan->splits == 1 || (even && !share)) return;
   attn__plan parts = *plan;
+  if (share) parts.together = problem->heads_kv * plan->blocks;
   parts.tasks = parts.part.count = plan->all_blocks * plan->splits;
   parts.strands = attn__min(threads, parts.tasks);
   lay_out_scratch(&parts, problem, engine);

@@ -38,6 +38,7 @@ typedef struct attn__plan {
   int64_t splits;     /* long keys, in pieces of split_k whose results are joined; else 1 */
   int64_t split_k;    /* a multiple of tile_k */
   int64_t tasks;      /* all_blocks in runs of task_blocks, or the parts */
+  int64_t together;   /* blocks of which parts are taken split by split, not block by block; else 1 */
   int64_t strands;    /* threads that share the tasks */
   /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
   struct {
@@ -74,6 +75,14 @@ static inline int64_t attn__plan_group(const attn__plan *plan, int64_t n) {
 }
 static inline int64_t attn__plan_block(const attn__plan *plan, int64_t n) {
   return plan->forward ? n % plan->blocks : plan->blocks - 1 - n % plan->blocks;
+}
+
+/* Which part a task is, as number block * splits + split. Heads whose rows of keys lie side by side meet a split one after
+ * another: they find each other's pages, which a core can tell the places of only so many. */
+static inline int64_t attn__plan_part(const attn__plan *plan, int64_t task) {
+  const int64_t of_run = plan->together * plan->splits, n = task % of_run;
+  const int64_t block = task / of_run * plan->together + n % plan->together;
+  return block * plan->splits + n / plan->together;
 }
 
 /* The scratch that all strands need together, in bytes. */

@@ -128,14 +128,21 @@ static attn__key_range block_visible(const attn__strand *s) {
   return range;
 }
 
+/* The number of the part that the strand will probably come to after what it is at: the first of a block, unless parts are
+ * tasks. */
+static int64_t next_part(const attn__strand *s) {
+  const attn__plan *plan = s->job->plan;
+  if (s->next >= 0) return s->next * plan->splits;
+  const int64_t task = attn__queue_next(s->job->queue, s->lane);
+  return plan->part.count > 0 ? attn__plan_part(plan, task) : task * plan->task_blocks * plan->splits;
+}
+
 /* While a step's products are made, what comes after it is asked for, with a block's last two steps its output too; the
- * block's keys end at end. */
+ * keys of the block, or of its part, end at end. */
 static void look_ahead(const attn__strand *s, int64_t end) {
   const attn__job *job = s->job;
   const attn__kv_tile tile = attn__strand_kv(s, s->step.first, s->step.count);
-  const int64_t next_task = attn__queue_next(job->queue, s->lane);
-  const int64_t next = s->next >= 0 ? s->next : next_task * job->plan->task_blocks;
-  attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next);
+  attn__ahead_look(s->ahead, job->problem, job->plan, &tile, s->sequence.first_k + end, next_part(s));
   const int32_t ends_soon = s->step.first + s->step.count + job->plan->tile_k >= end;
   if (job->plan->ahead_outputs && ends_soon)
     attn__ahead_add_outputs(s->ahead, job->problem, s->tile, s->tiles);
@@ -159,7 +166,7 @@ static void meet_split(attn__strand *s, attn__key_range seen, int64_t split) {
   clear_states(s);
   for (int64_t key = begin / plan->tile_k * plan->tile_k; key < end; key += plan->tile_k) {
     step_to(s, attn__max(key, begin), attn__min(key + plan->tile_k, end));
-    look_ahead(s, seen.end);
+    look_ahead(s, plan->part.count > 0 ? end : seen.end);
     attn__meet_step(s);
   }
 }
@@ -261,7 +268,8 @@ static attn__state state_of_part(const attn__job *job, int64_t part) {
 }
 
 /* A task that is a part. */
-static void run_part(attn__strand *s, int64_t part) {
+static void run_part(attn__strand *s, int64_t task) {
+  const int64_t part = attn__plan_part(s->job->plan, task);
   const attn__state state = state_of_part(s->job, part);
   go_to(s, part / s->job->plan->splits, &state);
   copy_queries(s);

@@ -283,6 +283,22 @@ static void test_outputs(void **state) {
   assert_int_equal(ahead.pieces[1].count, 30);
 }
 
+/* A part begins where its split does. */
+static void test_parts(void **state) {
+  (void)state;
+  const attn__problem problem = problem_of(100, LEN);
+  attn__plan plan = plan_of(&problem);
+  const attn__kv_tile tile = {0, 0, 0, 100}, next = {0, 2, 200, 100};
+  attn__ahead ahead;
+  plan.splits = 3;
+  plan.split_k = 200;
+  plan.tile_k = 100;
+  attn__ahead_look(&ahead, &problem, &plan, &tile, 100, 2 * plan.blocks * 3 + 1);
+  assert_int_equal(ahead.count, 3);
+  assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
+  assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
+}
+
 static int64_t pieces_at_end(const attn__problem *problem, const attn__plan *plan, int64_t next) {
   const attn__kv_tile tile = {0, 0, 0, LEN};
   attn__ahead ahead;
@@ -294,17 +310,15 @@ static void test_nothing_to_ask_for(void **state) {
   (void)state;
   const attn__problem problem = problem_of(100, LEN);
   const attn__plan plan = plan_of(&problem);
-  attn__plan small = plan, parts = plan;
+  attn__plan small = plan;
   attn__problem centered = problem, short_of_queries = problem, short_of_keys = problem;
   const int64_t lengths[BATCH] = {LEN, 0};
   small.ahead = 0;
-  parts.part.count = 1;
   centered.centers.data = queries;
   short_of_queries.lengths_q = short_of_keys.lengths_k = lengths;
   assert_int_equal(pieces_at_end(&problem, &plan, plan.all_blocks - 1), 3);
   assert_int_equal(pieces_at_end(&problem, &plan, plan.all_blocks), 0);
   assert_int_equal(pieces_at_end(&problem, &small, 1), 0);
-  assert_int_equal(pieces_at_end(&problem, &parts, 1), 0);
   assert_int_equal(pieces_at_end(&centered, &plan, 1), 0);
   assert_int_equal(pieces_at_end(&short_of_queries, &plan, HEADS), 0);
   assert_int_equal(pieces_at_end(&short_of_keys, &plan, HEADS), 1); /* the queries, which see nothing */
@@ -393,6 +407,7 @@ int main(void) {
       cmocka_unit_test(test_how_much_is_asked_for),
       cmocka_unit_test(test_few_queries),
       cmocka_unit_test(test_outputs),
+      cmocka_unit_test(test_parts),
       cmocka_unit_test(test_nothing_to_ask_for),
       cmocka_unit_test(test_when),
       cmocka_unit_test(test_when_outputs),

@@ -1,23 +1,11 @@
 /* test_plan.c - plans of random problems: they cover the work, fit together, and do not depend on threads
  * where results would.
  * SPDX-License-Identifier: BSD-3-Clause */
-#include "plan.h"
-
 #include "base.h"
+#include "plan_case.h"
 #include "score.h"
-#include "support.h"
 
 enum { ROUNDS = 20000 };
-
-static const attn__thirds thirds;
-
-/* As BLAS's, and as those of tables of kernels. */
-static const attn__engine engines[] = {{.panel = 0, .slab = 8},
-                                       {.panel = 8, .slab = 4},
-                                       {.panel = 16, .slab = 6},
-                                       {.panel = 32, .slab = 12, .few = 8},
-                                       {.panel = 32, .slab = 8, .few = 8, .thirds = &thirds}};
-enum { IN_THIRDS = 4 };
 
 static const attn__engine *random_engine(random_source *source) {
   return &engines[random_between(source, 0, COUNT_OF(engines) - 1)];
@@ -173,20 +161,6 @@ static void test_tiles_depend_on_the_shape_of_a_head_group(void **state) {
 }
 
 /* One head group whose queries see all keys. */
-static attn__problem plain_problem(int64_t group, int64_t len_q, int64_t len_k) {
-  return (attn__problem){.batch = 1,
-                         .heads_q = group,
-                         .heads_kv = 1,
-                         .group = group,
-                         .len_q = len_q,
-                         .len_k = len_k,
-                         .dim = 64,
-                         .dim_v = 64,
-                         .window_left = ATTN__UNBOUNDED,
-                         .window_right = ATTN__UNBOUNDED,
-                         .window_dilation = 1};
-}
-
 static void test_empty_problems(void **state) {
   (void)state;
   const attn__problem full = plain_problem(2, 5, 5);
@@ -468,71 +442,6 @@ static void test_asking_ahead(void **state) {
   }
 }
 
-static int64_t splits_of(const attn__problem *problem, size_t engine) {
-  return attn__plan_make(problem, &engines[engine], 2).splits;
-}
-
-/* Few rows sum more than 1024 keys in splits, of about the same length. */
-static void test_splits_of_few_rows(void **state) {
-  (void)state;
-  const attn__problem short_keys = plain_problem(4, 16, 1024), few = plain_problem(4, 16, 1100);
-  const attn__problem more = plain_problem(5, 13, 1100);
-  for (size_t n = 0; n < COUNT_OF(engines); n++) {
-    assert_int_equal(splits_of(&short_keys, n), 1);
-    assert_true(splits_of(&few, n) == 2 && attn__plan_make(&few, &engines[n], 2).split_k < 700);
-    assert_int_equal(splits_of(&more, n), 1);
-  }
-}
-
-/* Other rows sum more than 8192 keys in splits. */
-static void test_splits(void **state) {
-  (void)state;
-  const attn__problem most = plain_problem(1, 500, 8192), more = plain_problem(1, 500, 8193);
-  const attn__problem many = plain_problem(1, 500, (int64_t)1 << 24);
-  for (size_t n = 0; n < COUNT_OF(engines); n++) {
-    assert_int_equal(splits_of(&most, n), 1);
-    assert_int_equal(splits_of(&more, n), 2);
-    assert_int_equal(splits_of(&many, n), 32);
-  }
-}
-
-/* Where blocks are few, splits are tasks, if there is room for their states. */
-static void test_parts_of_blocks(void **state) {
-  (void)state;
-  for (size_t n = 0; n < COUNT_OF(engines); n++) {
-    attn__problem problem = plain_problem(1, 500, 8193);
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 1).part.count, 0);
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 2).part.count, 0); /* 8 or 9 blocks */
-    const attn__plan plan = attn__plan_make(&problem, &engines[n], 5);
-    assert_int_equal(plan.part.count, 2 * plan.all_blocks);
-    problem.len_k *= 32;
-    problem.dim_v = 512;
-    assert_int_equal(attn__plan_make(&problem, &engines[n], 5).part.count, 0);
-  }
-}
-
-/* Keys that a window hides need none. */
-static void test_splits_and_windows(void **state) {
-  (void)state;
-  for (size_t n = 0; n < COUNT_OF(engines); n++) {
-    attn__problem problem = plain_problem(1, 500, 100000);
-    problem.window_left = 8191;
-    assert_true(splits_of(&problem, n) > 1);
-    problem.causal = 1; /* nothing to the right */
-    assert_int_equal(splits_of(&problem, n), 1);
-    problem.window_prefix = 1;
-    assert_true(splits_of(&problem, n) > 1);
-    problem.window_left = problem.window_prefix = INT64_MAX - 1;
-    assert_true(splits_of(&problem, n) > 1);
-    problem.window_left = problem.window_prefix = 0;
-    problem.window_right = 8192;
-    assert_int_equal(splits_of(&problem, n), 1);
-    problem.predict_matrix = &problem.sigma; /* around middles that are not positions */
-    problem.predict_dim = 1;
-    assert_true(splits_of(&problem, n) > 1);
-  }
-}
-
 /* Threads that cannot pay are not woken: they do 2^20 operations each, where reading counts as much as four rows. */
 static void test_small_problems_take_one_thread(void **state) {
   (void)state;
@@ -589,10 +498,6 @@ int main(void) {
       cmocka_unit_test(test_thirds_pay),
       cmocka_unit_test(test_parts_in_thirds),
       cmocka_unit_test(test_asking_ahead),
-      cmocka_unit_test(test_splits_of_few_rows),
-      cmocka_unit_test(test_splits),
-      cmocka_unit_test(test_parts_of_blocks),
-      cmocka_unit_test(test_splits_and_windows),
       cmocka_unit_test(test_small_problems_take_one_thread),
       cmocka_unit_test(test_scratch_of_common_heads_is_small),
   };

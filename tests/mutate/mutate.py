@@ -26,7 +26,7 @@ STUCK = 120  # seconds after which a test waits for ever
 ROUNDS = "25"
 
 # Test programs, with what they have in their environment; the quick ones first.
-QUICK = ["ahead", "api", "refused", "refused_verbs", "sizes", "base", "check", "kv", "plan", "cpu", "workers", "queue", "random",
+QUICK = ["ahead", "api", "refused", "refused_verbs", "sizes", "base", "check", "kv", "plan", "splits", "cpu", "workers", "queue", "random",
          "score", "local"]
 SLOW = {
     r"thirds|bfloat|meet|plan": ["thirds ATTN_TEST_UNEMULATED=1", "bfloat", "weigh"],
