@@ -54,8 +54,8 @@ typedef struct attn__plan {
     int64_t apart;   /* tile_k x dim_v: packed, those values that thirds do not hold */
     int64_t maxima;  /* block rows, float */
     int64_t sums;    /* block rows, double */
-    int64_t total_outputs, total_maxima,
-        total_sums; /* the same, over several splits; outputs are double too */
+    /* As outputs, maxima and sums, over several splits; outputs are double too. */
+    int64_t total_outputs, total_maxima, total_sums;
     int64_t bytes;
   } scratch;
   /* The states of parts, one for each split of each block, where splits are tasks of their own. */
@@ -77,8 +77,8 @@ static inline int64_t attn__plan_block(const attn__plan *plan, int64_t n) {
   return plan->forward ? n % plan->blocks : plan->blocks - 1 - n % plan->blocks;
 }
 
-/* Which part a task is, as number block * splits + split. Heads whose rows of keys lie side by side meet a split one after
- * another: they find each other's pages, which a core can tell the places of only so many. */
+/* The number of the part that a task is: block * splits + split. Heads whose rows of keys lie side by side meet a split one
+ * after another, so that they find the pages of those before them: a core knows where some thousand pages are. */
 static inline int64_t attn__plan_part(const attn__plan *plan, int64_t task) {
   const int64_t of_run = plan->together * plan->splits, n = task % of_run;
   const int64_t block = task / of_run * plan->together + n % plan->together;

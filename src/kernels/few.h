@@ -34,8 +34,8 @@ typedef struct few_form {
   int rows, streams, asks;
 } few_form;
 
-/* 1 if the first rows of a ask for what comes next line by line, not by rows of it: four take long enough to multiply to be
- * held up by many requests at once, and fewer wait for what they read all the sooner if it is asked for late. */
+/* 1 if the first rows of a ask for what comes next line by line, not by rows of it: four are multiplied for so long that many
+ * requests at once hold them up. Fewer wait for memory, and wait longer so. */
 static inline int32_t few_asks_lines(const attn__product *p) {
   return FEW_STREAMS == 4 && p->rows >= 4 && ask_has_lines(p->ahead);
 }
