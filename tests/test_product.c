@@ -198,11 +198,18 @@ static attn__engine few_engine(const attn__kernels *kernels, void (*multiply)(co
   return engine;
 }
 
+/* Rows to ask for, from some piece on: few and many one after another, and some that are the same. */
+static attn__ahead some_ahead(const float *there, random_source *source) {
+  attn__ahead ahead = {.count = 3, .pieces = {{there, 20, 4, 20}, {there, 24, 300, 24}, {there, 0, 3, 8}}};
+  ahead.piece = random_between(source, 0, 3);
+  return ahead;
+}
+
 static int64_t count_wrong_in_place(const attn__kernels *kernels, const int64_t size[3], int32_t accumulate,
                                     random_source *source) {
   const attn__engine engine = few_engine(kernels, kernels->multiply_in_place);
   product_case p = product_case_make(&engine, size, accumulate, source);
-  attn__ahead ahead = {.count = 1, .pieces = {{p.a.data, 0, 3, 8}}};
+  attn__ahead ahead = some_ahead(p.a.data, source);
   p.product.ahead = &ahead;
   const int64_t wrong = product_case_count_wrong(&p, &engine);
   product_case_free(&p);
@@ -219,7 +226,7 @@ static int64_t count_wrong_transposed(const attn__kernels *kernels, const int64_
   for (int64_t j = 0; j < cols; j++)
     for (int64_t k = 0; k < inner; k++) turned.data[j * stride + k] = p.b.data[k * p.rows_b.stride + j];
   p.product.b = (attn__matrix){turned.data, stride, 0};
-  attn__ahead ahead = {.count = 1, .pieces = {{turned.data, 0, 3, 8}}};
+  attn__ahead ahead = some_ahead(turned.data, source);
   p.product.ahead = &ahead;
   const int64_t wrong = product_case_count_wrong(&p, &engine);
   guarded_free(&turned);
@@ -249,6 +256,35 @@ static void test_few_rows(void **state) {
   const attn__kernels *tables[MOST_TABLES];
   const int table_count = tables_here(tables);
   for (int n = 0; n < table_count; n++) check_few(tables[n]);
+}
+
+/* They ask for as much as they read, row by row or line by line. */
+static void check_few_asking(const attn__kernels *kernels) {
+  float there[64 * 24];
+  random_source source = random_seeded(support_seed());
+  const attn__engine engine = few_engine(kernels, kernels->multiply_in_place);
+  for (int64_t rows = 1; rows <= kernels->few; rows++)
+    for (int64_t stride = 23; stride <= 24; stride++) {
+      product_case p = product_case_make(&engine, (int64_t[3]){rows, 64, 64}, 0, &source);
+      attn__ahead ahead = {.count = 1, .pieces = {{there, stride, 60, 24}}};
+      p.product.ahead = &ahead;
+      kernels->multiply_in_place(&p.product);
+      assert_int_equal(ahead.piece, 1);
+      ahead.piece = 0;
+      ahead.at = ahead.end = NULL;
+      kernels->multiply_transposed(&p.product); /* a square of numbers, whichever way */
+      assert_int_equal(ahead.piece, 1);
+      assert_null(ahead.at);
+      product_case_free(&p);
+    }
+}
+
+static void test_few_rows_ask(void **state) {
+  (void)state;
+  const attn__kernels *tables[MOST_TABLES];
+  const int table_count = tables_here(tables);
+  for (int n = 0; n < table_count; n++)
+    if (tables[n] != &attn__kernels_reference) check_few_asking(tables[n]); /* which asks for nothing */
 }
 
 /* The number in row k and column j of an operand. */
@@ -305,6 +341,7 @@ int main(void) {
       cmocka_unit_test(test_overwriting_nan),
       cmocka_unit_test(test_nan_stays_in_its_row_and_column),
       cmocka_unit_test(test_few_rows),
+      cmocka_unit_test(test_few_rows_ask),
       cmocka_unit_test(test_packing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,15 +34,20 @@ typedef struct few_form {
   int rows, streams, asks;
 } few_form;
 
+/* The first rows of a, unless they ask for lines, ask for a row of what comes next for each stream. */
+static inline void few_ask_rows(const attn__product *p, const few_form form, int64_t row) {
+  if (p->ahead && row == 0 && !form.asks) ask_far(p->ahead, form.streams);
+}
+
 /* 1 if the first rows of a ask for what comes next line by line, not by rows of it: four are multiplied for so long that many
  * requests at once hold them up. Fewer wait for memory, and wait longer so. */
 static inline int32_t few_asks_lines(const attn__product *p) {
   return FEW_STREAMS == 4 && p->rows >= 4 && ask_has_lines(p->ahead);
 }
 
-/* Lines that are asked for with a vector of each of so many rows of b: as many as these are read. */
-static ALWAYS_INLINE int few_lines(const int streams) {
-  return (streams * VEC_WIDTH + ASK_LINE - 1) / ASK_LINE;
+/* Lines that are asked for with a vector of each stream, if they are: as many as these are read. */
+static ALWAYS_INLINE int few_lines(const few_form form) {
+  return form.asks * ((form.streams * VEC_WIDTH + ASK_LINE - 1) / ASK_LINE);
 }
 
 /* c = a b^T for rows of a from row on and row col of each stream of b. Row 0 asks for the rows after these. */
@@ -62,14 +67,14 @@ static ALWAYS_INLINE void few_dots(const attn__product *p, const few_form form, 
       right[j] = vec_load(b + j * stride_b + k);
       if (row == 0) ask_beyond(b + j * stride_b + k, p->b.stride);
     }
-    if (form.asks) ask_lines(p->ahead, few_lines(streams));
+    ask_lines(p->ahead, few_lines(form));
     UNROLLED for (int r = 0; r < rows; r++) {
       const vec left = vec_load(a + r * stride_a + k);
       UNROLLED for (int j = 0; j < streams; j++) sums[r][j] = vec_fma(left, right[j], sums[r][j]);
     }
   }
   if (k < inner) {
-    if (form.asks) ask_lines(p->ahead, few_lines(streams));
+    ask_lines(p->ahead, few_lines(form));
     UNROLLED for (int j = 0; j < streams; j++) right[j] =
         vec_load_part(b + j * stride_b + k, inner - k, zero);
     UNROLLED for (int r = 0; r < rows; r++) {
@@ -90,7 +95,7 @@ static ALWAYS_INLINE void few_rows(const attn__product *p, const few_form form, 
   int64_t first = 0, stream;
   for (; (stream = few_stream(p->cols - first, form.streams)) > 0; first += stream * form.streams)
     for (int64_t col = first; col < first + stream; col++) {
-      if (!form.asks && p->ahead && row == 0) ask_far(p->ahead, form.streams);
+      few_ask_rows(p, form, row);
       few_dots(p, form, row, col, stream);
     }
   for (int64_t col = first; col < p->cols; col++) few_dots(p, single, row, col, 0);
@@ -139,14 +144,14 @@ static ALWAYS_INLINE void few_mix(const attn__product *p, const few_form form, i
       right[i] = vec_load(b + i * stride_b + col);
       if (row == 0) ask_beyond(b + i * stride_b + col, p->b.stride);
     }
-    if (form.asks) ask_lines(p->ahead, few_lines(count));
+    ask_lines(p->ahead, few_lines(form));
     UNROLLED for (int r = 0; r < rows; r++) {
       float *at = c + r * stride_c + col;
       vec_store(at, few_added(count, left[r], right, vec_load(at)));
     }
   }
   if (col == cols) return;
-  if (form.asks) ask_lines(p->ahead, few_lines(count));
+  ask_lines(p->ahead, few_lines(form));
   const vec zero = vec_set(0);
   UNROLLED for (int i = 0; i < count; i++) right[i] =
       vec_load_part(b + i * stride_b + col, cols - col, zero);
