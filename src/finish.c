@@ -133,8 +133,9 @@ void attn__finish_tile(const attn__problem *problem, const attn__kernels *kernel
   }
 }
 
+/* The first state that is joined is to stay as it is, and -0 + -0 is -0. */
 void attn__finish_clear(const attn__total *total, int64_t rows, int64_t dim_v) {
-  memset(total->outputs, 0, (size_t)(rows * dim_v) * sizeof *total->outputs);
+  for (int64_t n = 0; n < rows * dim_v; n++) total->outputs[n] = -0.0;
   for (int64_t r = 0; r < rows; r++) {
     total->maxima[r] = -INFINITY;
     total->sums[r] = 0;

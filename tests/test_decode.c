@@ -180,6 +180,43 @@ static void test_small_outputs_of_splits(void **state) {
   }
 }
 
+/* Rows that see one split of many. The output of the first is -0, as it sees 0 and, with less weight, the smallest number. */
+static void open_tiny(attention_case *c, random_source *source) {
+  const case_spec spec = {.batch = 1,
+                          .heads_q = 1,
+                          .len_q = 20,
+                          .len_k = 40000,
+                          .dim = 4,
+                          .has_scale = 1,
+                          .scale = 1,
+                          .causal = 1,
+                          .causal_offset = 1};
+  case_open(c, &spec, source);
+  for (int64_t d = 0; d < 4; d++) {
+    tensor_row(&c->query, 0, 0, 0)[d] = 1;
+    for (int64_t j = 0; j < spec.len_k; j++) {
+      tensor_row(&c->key, 0, 0, j)[d] = j == 0 ? 0 : -1;
+      tensor_row(&c->value, 0, 0, j)[d] = j == 0 ? 0 : -0x1p-149F;
+    }
+  }
+}
+
+static void test_a_single_split_is_not_changed(void **state) {
+  (void)state;
+  attention_case one, two;
+  attn_context *contexts[2] = {context_with_threads(1), context_with_threads(2)};
+  random_source source = random_seeded(support_seed()), again = source;
+  open_tiny(&one, &source);
+  open_tiny(&two, &again);
+  case_run(&one, contexts[0]);
+  case_run(&two, contexts[1]);
+  case_assert_same_bits(&one, &two);
+  case_close(&one);
+  case_close(&two);
+  attn_destroy(contexts[0]);
+  attn_destroy(contexts[1]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(test_random_calls, support_print_seed),
@@ -187,6 +224,7 @@ int main(void) {
       cmocka_unit_test(test_batch_entry_alone),
       cmocka_unit_test(test_the_largest_score_moves),
       cmocka_unit_test(test_small_outputs_of_splits),
+      cmocka_unit_test(test_a_single_split_is_not_changed),
   };
   const int skipped = support_skip_missing_isa();
   return skipped ? skipped : cmocka_run_group_tests(tests, NULL, NULL);
