@@ -19,6 +19,11 @@ attn__rows attn__kv_value_rows(const attn__problem *problem, const attn__kv_tile
   return rows_of(&problem->value, tile, problem->dim_v);
 }
 
+int32_t attn__kv_heads_side_by_side(const attn__problem *problem) {
+  const attn__strides *strides = &problem->key.strides;
+  return problem->heads_kv > 1 && strides->head > 0 && strides->head < strides->row;
+}
+
 attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,
                            const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer) {
   const attn__rows rows = attn__kv_key_rows(problem, tile);

@@ -16,6 +16,9 @@ typedef struct attn__kv_tile {
 attn__rows attn__kv_key_rows(const attn__problem *problem, const attn__kv_tile *tile);
 attn__rows attn__kv_value_rows(const attn__problem *problem, const attn__kv_tile *tile);
 
+/* 1 if the keys of several heads lie side by side: a row of each, then the next rows. */
+int32_t attn__kv_heads_side_by_side(const attn__problem *problem);
+
 /* A tile of keys as the right operand of Q K^T, dim x count, packed in buffer: scaled, but for additive scores. */
 attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,
                            const attn__kernels *kernels, const attn__kv_tile *tile, float *buffer);

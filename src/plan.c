@@ -6,6 +6,7 @@
 
 #include "attn/attn.h"
 #include "base.h"
+#include "kv.h"
 #include "score.h"
 
 enum {
@@ -331,18 +332,12 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   if (plan->splits > 1) append_total(plan, rows, problem->dim_v);
 }
 
-/* 1 if few rows meet keys of several heads that lie side by side in pages. */
-static int32_t heads_share_pages(const attn__plan *plan, const attn__problem *problem) {
-  const attn__strides *strides = &problem->key.strides;
-  return plan->direct && problem->heads_kv > 1 && strides->head > 0 && strides->head < strides->row;
-}
-
 /* Where there are enough blocks, or as many for each thread, each is a task and goes through its splits in turn. Else, or
- * where heads share pages, each split of each is a task, if there is room for their states. */
+ * where few rows meet heads side by side, which share pages, each split of each is a task, if there is room for their states. */
 static void choose_parts(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                          int64_t threads) {
   const int32_t even = plan->all_blocks >= threads * TASKS_PER_THREAD || plan->all_blocks % threads == 0;
-  const int32_t share = heads_share_pages(plan, problem);
+  const int32_t share = plan->direct && attn__kv_heads_side_by_side(problem);
   if (plan->splits == 1 || (even && !share)) return;
   attn__plan parts = *plan;
   if (share) parts.together = problem->heads_kv * plan->blocks;

@@ -78,7 +78,7 @@ static inline int64_t attn__plan_block(const attn__plan *plan, int64_t n) {
 }
 
 /* The number of the part that a task is: block * splits + split. Heads whose rows of keys lie side by side meet a split one
- * after another, so that they find the pages of those before them: a core knows where some thousand pages are. */
+ * after another, so that a page is met by all of them before it is forgotten. */
 static inline int64_t attn__plan_part(const attn__plan *plan, int64_t task) {
   const int64_t of_run = plan->together * plan->splits, n = task % of_run;
   const int64_t block = task / of_run * plan->together + n % plan->together;

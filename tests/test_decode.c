@@ -30,6 +30,16 @@ static void open_with(attention_case *c, const case_spec *spec, const char *opti
   if (option) feature_apply(feature_named(option), c, source);
 }
 
+/* The same call, which is closed, by one thread and by several. */
+static void check_same_bits(attention_case *one, attention_case *several, attn_context *const contexts[2]) {
+  case_run(one, contexts[0]);
+  case_run(several, contexts[1]);
+  case_check(one, tolerance);
+  case_assert_same_bits(one, several);
+  case_close(one);
+  case_close(several);
+}
+
 /* One thread goes through the splits of a block in turn; several take them as they come. */
 static void check_threads(const case_spec *spec, const char *option, random_source *source,
                           attn_context *const contexts[2]) {
@@ -37,12 +47,7 @@ static void check_threads(const case_spec *spec, const char *option, random_sour
   random_source again = *source;
   open_with(&one, spec, option, source);
   open_with(&several, spec, option, &again);
-  case_run(&one, contexts[0]);
-  case_run(&several, contexts[1]);
-  case_check(&one, tolerance);
-  case_assert_same_bits(&one, &several);
-  case_close(&one);
-  case_close(&several);
+  check_same_bits(&one, &several, contexts);
 }
 
 static void test_random_calls(void **state) {
@@ -208,11 +213,7 @@ static void test_a_single_split_is_not_changed(void **state) {
   random_source source = random_seeded(support_seed()), again = source;
   open_tiny(&one, &source);
   open_tiny(&two, &again);
-  case_run(&one, contexts[0]);
-  case_run(&two, contexts[1]);
-  case_assert_same_bits(&one, &two);
-  case_close(&one);
-  case_close(&two);
+  check_same_bits(&one, &two, contexts);
   attn_destroy(contexts[0]);
   attn_destroy(contexts[1]);
 }

@@ -40,7 +40,7 @@ static inline void few_ask_rows(const attn__product *p, const few_form form, int
 }
 
 /* 1 if the first rows of a ask for what comes next line by line, not by rows of it: four are multiplied for so long that many
- * requests at once hold them up. Fewer wait for memory, and wait longer so. */
+ * requests at once hold them up. One or two are slower so. */
 static inline int32_t few_asks_lines(const attn__product *p) {
   return FEW_STREAMS == 4 && p->rows >= 4 && ask_has_lines(p->ahead);
 }
