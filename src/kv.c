@@ -8,7 +8,7 @@
 
 static attn__rows rows_of(const attn__input *input, const attn__kv_tile *tile, int64_t width) {
   return (attn__rows){attn__input_row(input, tile->b, tile->h, tile->first), input->strides.row,
-                      tile->count, width};
+                      tile->count, (tile->more + 1) * width};
 }
 
 attn__rows attn__kv_key_rows(const attn__problem *problem, const attn__kv_tile *tile) {
@@ -20,8 +20,9 @@ attn__rows attn__kv_value_rows(const attn__problem *problem, const attn__kv_tile
 }
 
 int32_t attn__kv_heads_side_by_side(const attn__problem *problem) {
-  const attn__strides *strides = &problem->key.strides;
-  return problem->heads_kv > 1 && strides->head > 0 && strides->head < strides->row;
+  const attn__strides *key = &problem->key.strides, *value = &problem->value.strides;
+  return problem->heads_kv > 1 && key->head == problem->dim && key->row > key->head &&
+         value->head == problem->dim_v && value->row > value->head;
 }
 
 attn__matrix attn__kv_keys(const attn__problem *problem, const attn__engine *engine,

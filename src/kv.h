@@ -7,16 +7,18 @@
 #include "problem.h"
 #include "product.h"
 
-/* Which tile: rows [first, first + count) of key head h of batch entry b, as they stand in the arrays. */
+/* Which tile: rows [first, first + count) of key head h of batch entry b, and of so many more heads side by side with it, as
+ * they stand in the arrays. */
 typedef struct attn__kv_tile {
-  int64_t b, h, first, count;
+  int64_t b, h, first, count, more;
 } attn__kv_tile;
 
-/* The rows of a tile as they stand. */
+/* The rows of a tile as they stand; what is of more than one head only these tell of, and whether all is finite. */
 attn__rows attn__kv_key_rows(const attn__problem *problem, const attn__kv_tile *tile);
 attn__rows attn__kv_value_rows(const attn__problem *problem, const attn__kv_tile *tile);
 
-/* 1 if the keys of several heads lie side by side: a row of each, then the next rows. */
+/* 1 if the keys of several heads lie side by side, and the values: a row of each, one right after the other, then the next
+ * rows. */
 int32_t attn__kv_heads_side_by_side(const attn__problem *problem);
 
 /* A tile of keys as the right operand of Q K^T, dim x count, packed in buffer: scaled, but for additive scores. */

@@ -67,16 +67,19 @@ static void raise_maxima(const attn__strand *s, attn__meeting *m) {
   }
 }
 
-/* Adds weight * value for values that are not finite, which were cleared before the product, to the rows
- * that see them. */
-static void add_not_finite(const attn__strand *s, const attn__tile *tile, const attn__score_tile *scores) {
+/* Adds weight * value for values of a key head that are not finite, which were cleared before the product, to those of
+ * the rows [first, end) that see them. */
+static void add_not_finite(const attn__strand *s, const attn__meeting *m, int64_t kv_head, int64_t first,
+                           int64_t end) {
   const attn__problem *problem = s->job->problem;
+  const attn__tile *tile = &m->tile;
+  const attn__score_tile *scores = &m->scores;
   for (int64_t j = 0; j < scores->keys; j++) {
     const int64_t key = scores->first_key + j;
     const float *value =
-        attn__input_row(&problem->value, s->sequence.batch_k, s->kv_head, s->sequence.first_k + key);
+        attn__input_row(&problem->value, s->sequence.batch_k, kv_head, s->sequence.first_k + key);
     if (s->job->kernels->all_finite(problem->dim_v, value)) continue;
-    for (int64_t r = 0; r < tile->rows; r++) {
+    for (int64_t r = first; r < end; r++) {
       if (!attn__score_sees(problem, tile->b, attn__tile_head(tile, r), attn__tile_query(tile, r), key))
         continue;
       float weight = scores->scores[r * scores->stride + j];
@@ -137,7 +140,10 @@ static void end(const attn__strand *s, attn__meeting *m, attn__key_step *step, a
     attn__thirds_outputs(s, m, step, next, none_after);
   else
     attn__floats_outputs(s, m, step);
-  if (step->cleared) add_not_finite(s, &m->tile, scores);
+  if (!step->cleared) return;
+  const int64_t rows = attn__strand_rows(s, &m->tile);
+  for (int64_t first = 0; first < m->tile.rows; first += rows)
+    add_not_finite(s, m, s->kv_head + first / rows, first, first + rows);
 }
 
 /* Up to so many rows of a tile of one head, from row on, as a tile. */

@@ -36,6 +36,7 @@ enum {
   SPLIT_K = 1024,
   LONG_SPLIT_K = 8192, /* the same where there are more rows */
   MOST_SPLITS = 32,
+  STRETCH_K = 16,               /* keys of heads side by side that few queries meet together */
   SCRATCH_BYTES = 1 << 20,      /* of a thread, at most, the states of splits included */
   CACHE_FLOATS = 1 << 18,       /* queries, keys and values of a call that need not be asked for ahead */
   PACED_CACHE_FLOATS = 1 << 21, /* the same where slabs ask all along */
@@ -148,6 +149,8 @@ static void choose_tiles(attn__plan *plan, const attn__problem *problem, const a
   plan->tile_k = equal_parts(problem->len_k, attn__max(keys / unit_k * unit_k, unit_k), unit_k);
   plan->score_stride = attn__round_up(plan->tile_k, LINE_FLOATS);
   plan->tile_heads = equal_parts(problem->group, attn__max(rows / problem->len_q, 1), 1);
+  plan->kv_heads = 1;
+  plan->kv_groups = problem->heads_kv;
   plan->part_rows = plan->thirds && plan->tile_heads == 1 ? PART_ROWS : 0;
   plan->query_parts = attn__divide_up(problem->len_q, plan->tile_q);
   plan->head_parts = attn__divide_up(problem->group, plan->tile_heads);
@@ -174,6 +177,22 @@ static void choose_splits(attn__plan *plan, const attn__problem *problem) {
   plan->splits = split ? attn__divide_up(problem->len_k, keys) : 1;
 }
 
+/* Few queries of several key heads that lie side by side are one tile, as far as there is a task for each thread, and meet
+ * the keys by stretches: so memory is read from end to end. Bits follow the stretches, not how many heads there are; around
+ * centers they would, as these are of each head. */
+static void choose_heads(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
+                         int64_t threads) {
+  const int64_t rows = problem->group * problem->len_q;
+  const int32_t one_tile = plan->direct && plan->query_parts * plan->head_parts == 1;
+  if (!one_tile || !around_positions(problem) || !attn__kv_heads_side_by_side(problem)) return;
+  int64_t unit, most = attn__min(most_rows(plan, problem, engine, &unit), ATTN__FEW_TOGETHER) / rows;
+  if (threads > 1) most = attn__clamp(problem->batch * problem->heads_kv * plan->splits / threads, 1, most);
+  plan->stretch_k = STRETCH_K;
+  plan->kv_heads = equal_parts(problem->heads_kv, most, 1);
+  plan->kv_groups = attn__divide_up(problem->heads_kv, plan->kv_heads);
+  plan->tile_heads = problem->group * plan->kv_heads;
+}
+
 /* Numbers of all queries, keys and values. */
 static double inputs(const attn__problem *problem) {
   const double keys = (double)problem->heads_kv * (double)problem->len_k;
@@ -198,7 +217,8 @@ static int64_t threads_paid(const attn__problem *problem, int64_t threads) {
 
 /* Rows of queries in a block. */
 static int64_t block_rows(const attn__plan *plan, const attn__problem *problem) {
-  return attn__min(plan->block_tiles * plan->tile_q * plan->tile_heads, problem->len_q * problem->group);
+  return attn__min(plan->block_tiles * plan->tile_q * plan->tile_heads,
+                   problem->len_q * problem->group * plan->kv_heads);
 }
 
 /* Dense rows of values are panels that lie side by side. Many rows of queries meet them sooner if they are packed. */
@@ -228,7 +248,7 @@ static int64_t tiles_of_keys(const attn__plan *plan, const attn__problem *proble
 
 /* What a thread takes at a time. */
 static void choose_tasks(attn__plan *plan, int64_t threads) {
-  plan->task_blocks = plan->together = 1;
+  plan->task_blocks = 1;
   if (plan->forward)
     plan->task_blocks =
         attn__clamp(plan->all_blocks / (threads * RUNS_PER_THREAD), 1, attn__min(plan->blocks, RUN_BLOCKS));
@@ -239,7 +259,7 @@ static void choose_tasks(attn__plan *plan, int64_t threads) {
 /* Large blocks read keys less often, small ones make more tasks. The results do not depend on it. */
 static void choose_blocks(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                           int64_t threads) {
-  const int64_t groups = problem->batch * problem->heads_kv;
+  const int64_t groups = problem->batch * plan->kv_groups;
   const int64_t tiles = plan->query_parts * plan->head_parts;
   const int64_t rows = plan->tile_q * plan->tile_heads;
   const int64_t copied = plan->thirds ? attn__product_thirds(rows, problem->dim) / 2
@@ -332,15 +352,13 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   if (plan->splits > 1) append_total(plan, rows, problem->dim_v);
 }
 
-/* Where there are enough blocks, or as many for each thread, each is a task and goes through its splits in turn. Else, or
- * where few rows meet heads side by side, which share pages, each split of each is a task, if there is room for their states. */
+/* Where there are enough blocks, or as many for each thread, each is a task and goes through its splits in turn. Else each
+ * split of each is a task, if there is room for their states. */
 static void choose_parts(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
                          int64_t threads) {
   const int32_t even = plan->all_blocks >= threads * TASKS_PER_THREAD || plan->all_blocks % threads == 0;
-  const int32_t share = plan->direct && attn__kv_heads_side_by_side(problem);
-  if (plan->splits == 1 || (even && !share)) return;
+  if (plan->splits == 1 || even) return;
   attn__plan parts = *plan;
-  if (share) parts.together = problem->heads_kv * plan->blocks;
   parts.tasks = parts.part.count = plan->all_blocks * plan->splits;
   parts.strands = attn__min(threads, parts.tasks);
   lay_out_scratch(&parts, problem, engine);
@@ -387,6 +405,7 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   choose_splits(&plan, problem);
   choose_edges(&plan, problem, engine);
   threads = threads_paid(problem, threads);
+  choose_heads(&plan, problem, engine, threads);
   choose_blocks(&plan, problem, engine, threads);
   lay_out_scratch(&plan, problem, engine);
   choose_parts(&plan, problem, engine, threads);

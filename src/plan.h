@@ -14,10 +14,15 @@ enum {
 
 /* The query tiles of a head group: tile t covers query part t / head_parts, of tile_q queries, and head
  * part t % head_parts, of tile_heads heads. A tile has one head, unless all queries of several fit. Tile
- * sizes depend on the shape, the score function and the engine alone, so that results do too. */
+ * sizes depend on the shape, the score function and the engine alone, so that results do too; but for the heads of a tile of
+ * several key heads, which may be fewer for more threads. */
 typedef struct attn__plan {
   int32_t empty; /* no query sees a key: nothing to multiply, and all below is 0 */
   int64_t tile_q, tile_heads, tile_k;
+  int64_t kv_heads;  /* of a head group */
+  int64_t kv_groups; /* head groups of a batch entry */
+  int64_t
+      stretch_k; /* so many keys of all heads of a tile are met before the next ones; 0: all of a head are */
   int64_t score_stride; /* from a row of scores of a tile to the next: whole cache lines, at least tile_k */
   int64_t edge_rows;    /* rows of a tile that meet the keys together where some see them and some do not */
   /* Tiles of one head in thirds: rows that meet the keys together, while weights are made of those before; else 0. */
@@ -38,7 +43,6 @@ typedef struct attn__plan {
   int64_t splits;     /* long keys, in pieces of split_k whose results are joined; else 1 */
   int64_t split_k;    /* a multiple of tile_k */
   int64_t tasks;      /* all_blocks in runs of task_blocks, or the parts */
-  int64_t together;   /* blocks of which parts are taken split by split, not block by block; else 1 */
   int64_t strands;    /* threads that share the tasks */
   /* The scratch of a strand: where each piece begins, and the whole, in bytes. */
   struct {
@@ -75,14 +79,6 @@ static inline int64_t attn__plan_group(const attn__plan *plan, int64_t n) {
 }
 static inline int64_t attn__plan_block(const attn__plan *plan, int64_t n) {
   return plan->forward ? n % plan->blocks : plan->blocks - 1 - n % plan->blocks;
-}
-
-/* The number of the part that a task is: block * splits + split. Heads whose rows of keys lie side by side meet a split one
- * after another, so that a page is met by all of them before it is forgotten. */
-static inline int64_t attn__plan_part(const attn__plan *plan, int64_t task) {
-  const int64_t of_run = plan->together * plan->splits, n = task % of_run;
-  const int64_t block = task / of_run * plan->together + n % plan->together;
-  return block * plan->splits + n / plan->together;
 }
 
 /* The scratch that all strands need together, in bytes. */

@@ -4,7 +4,8 @@
  * The project's words:
  *   batch, head, query, key   what the loop letters b, h, i, j count
  *   group          the query heads that read one key head
- *   head group     one (batch, key head): the queries that share its keys and values
+ *   head group     one (batch, key head): the queries that share its keys and values; where few queries meet heads
+ *                  that lie side by side, several such
  *   row            one query of one query head; the softmax of a row is over keys
  *   tile           the rows or keys that one product works on; rows of a tile share a head group
  *   block          neighbouring query tiles of a head group that share each key tile while it is in cache

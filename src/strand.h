@@ -46,9 +46,10 @@ struct attn__strand {
   } thirds;          /* in place of these, where the plan says so */
   attn__state state; /* of the block's rows */
   attn__total total; /* of the same rows, over several splits */
-  int64_t b, kv_head, tiles;
-  int64_t lane; /* of the queue, where it takes its tasks */
-  int64_t next; /* the number of the block that comes after it in its run; -1: none */
+  int64_t b, tiles;
+  int64_t kv_head, kv_heads; /* the first key head of its rows, and how many there are */
+  int64_t lane;              /* of the queue, where it takes its tasks */
+  int64_t next;              /* the number of the block that comes after it in its run; -1: none */
   attn__sequence sequence;
   attn__tile *tile;    /* ATTN__PLAN_BLOCK_TILES of them */
   attn__key_step step; /* at hand */
@@ -57,7 +58,13 @@ struct attn__strand {
 
 /* Where keys [first, first + count) of the strand's sequence are. */
 static inline attn__kv_tile attn__strand_kv(const attn__strand *s, int64_t first, int64_t count) {
-  return (attn__kv_tile){s->sequence.batch_k, s->kv_head, s->sequence.first_k + first, count};
+  return (attn__kv_tile){s->sequence.batch_k, s->kv_head, s->sequence.first_k + first, count,
+                         s->kv_heads - 1};
+}
+
+/* Rows of a tile that are of one key head. */
+static inline int64_t attn__strand_rows(const attn__strand *s, const attn__tile *tile) {
+  return tile->rows / s->kv_heads;
 }
 
 /* Of the rows of a tile: what is subtracted from their scores, and the sums of exp(score - shift). */

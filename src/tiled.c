@@ -71,7 +71,7 @@ static void place_tile(attn__strand *s, int64_t t, int64_t slot, const attn__sta
   *tile =
       (attn__tile){.sequence = s->sequence, .b = s->b, .first_query = t / plan->head_parts * plan->tile_q};
   tile->first_head = s->kv_head * problem->group + head;
-  tile->heads = attn__min(plan->tile_heads, problem->group - head);
+  tile->heads = attn__min(plan->tile_heads, s->kv_heads * problem->group - head);
   tile->queries = attn__min(plan->tile_q, problem->len_q - tile->first_query);
   tile->rows = tile->heads * tile->queries;
   const attn__score_tile rows = attn__tile_scores(tile, NULL, 0);
@@ -134,7 +134,7 @@ static int64_t next_part(const attn__strand *s) {
   const attn__plan *plan = s->job->plan;
   if (s->next >= 0) return s->next * plan->splits;
   const int64_t task = attn__queue_next(s->job->queue, s->lane);
-  return plan->part.count > 0 ? attn__plan_part(plan, task) : task * plan->task_blocks * plan->splits;
+  return plan->part.count > 0 ? task : task * plan->task_blocks * plan->splits;
 }
 
 /* While a step's products are made, what comes after it is asked for, with a block's last two steps its output too; the
@@ -176,8 +176,9 @@ static void go_to(attn__strand *s, int64_t n, const attn__state *state) {
   const attn__problem *problem = s->job->problem;
   const attn__plan *plan = s->job->plan;
   const int64_t group = attn__plan_group(plan, n), first = attn__plan_block(plan, n) * plan->block_tiles;
-  s->b = group / problem->heads_kv;
-  s->kv_head = group % problem->heads_kv;
+  s->b = group / plan->kv_groups;
+  s->kv_head = group % plan->kv_groups * plan->kv_heads;
+  s->kv_heads = attn__min(plan->kv_heads, problem->heads_kv - s->kv_head);
   s->sequence = attn__sequence_of(problem, s->b);
   s->tiles = attn__min(plan->block_tiles, plan->query_parts * plan->head_parts - first);
   for (int64_t slot = 0; slot < s->tiles; slot++) place_tile(s, first + slot, slot, state);
@@ -268,8 +269,7 @@ static attn__state state_of_part(const attn__job *job, int64_t part) {
 }
 
 /* A task that is a part. */
-static void run_part(attn__strand *s, int64_t task) {
-  const int64_t part = attn__plan_part(s->job->plan, task);
+static void run_part(attn__strand *s, int64_t part) {
   const attn__state state = state_of_part(s->job, part);
   go_to(s, part / s->job->plan->splits, &state);
   copy_queries(s);

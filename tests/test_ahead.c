@@ -51,9 +51,9 @@ static void test_next_tile(void **state) {
   const attn__plan plan = plan_of(&problem);
   attn__ahead ahead;
   for (int64_t first = 0; first + plan.tile_k < LEN; first += plan.tile_k) {
-    const attn__kv_tile tile = {1, 2, first, plan.tile_k},
+    const attn__kv_tile tile = {1, 2, first, plan.tile_k, 0},
                         next = {1, 2, first + plan.tile_k,
-                                attn__min(plan.tile_k, LEN - first - plan.tile_k)};
+                                attn__min(plan.tile_k, LEN - first - plan.tile_k), 0};
     attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, 0);
     assert_int_equal(ahead.count, 2);
     assert_int_equal(ahead.piece, 0);
@@ -67,7 +67,8 @@ static void test_next_block(void **state) {
   (void)state;
   const attn__problem problem = problem_of(100, LEN);
   const attn__plan plan = plan_of(&problem);
-  const attn__kv_tile tile = {0, 0, 0, LEN}, next_queries = {1, 1, 0, 100}, next = {1, 1, 0, plan.tile_k};
+  const attn__kv_tile tile = {0, 0, 0, LEN, 0}, next_queries = {1, 1, 0, 100, 0},
+                      next = {1, 1, 0, plan.tile_k, 0};
   attn__ahead ahead;
   assert_int_equal(plan.tasks, BATCH * HEADS);
   attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, HEADS + 1);
@@ -89,8 +90,8 @@ static void test_blocks_of_a_head(void **state) {
   for (int64_t block = 0; block < plan.blocks; block++) {
     const int64_t rows = plan.block_tiles * plan.tile_q, first = block * rows;
     const int64_t queries_of_it = attn__min(rows, LEN - first), begin = attn__max(first - 50, 0);
-    const attn__kv_tile tile = {0, 0, 0, LEN}, next_queries = {1, 2, first, queries_of_it};
-    const attn__kv_tile next = {1, 2, begin, attn__min(plan.tile_k, first + queries_of_it - begin)};
+    const attn__kv_tile tile = {0, 0, 0, LEN, 0}, next_queries = {1, 2, first, queries_of_it, 0};
+    const attn__kv_tile next = {1, 2, begin, attn__min(plan.tile_k, first + queries_of_it - begin), 0};
     attn__ahead ahead;
     attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, 5 * plan.blocks + plan.blocks - 1 - block);
     assert_int_equal(ahead.count, 3);
@@ -110,18 +111,18 @@ static void test_keys_at_hand(void **state) {
   plan.ahead = plan.forward = 1;
   const int64_t rows = plan.block_tiles * plan.tile_q, begin = rows - 50, end = 2 * rows;
   assert_true(end < LEN);
-  const attn__kv_tile tiles[] = {{0, 0, begin - 10, 30}, {0, 0, begin, 30}, {0, 0, begin - 30, 30},
-                                 {0, 0, begin + 1, 30},  {1, 0, begin, 30}, {0, 1, begin, 30}};
+  const attn__kv_tile tiles[] = {{0, 0, begin - 10, 30, 0}, {0, 0, begin, 30, 0}, {0, 0, begin - 30, 30, 0},
+                                 {0, 0, begin + 1, 30, 0},  {1, 0, begin, 30, 0}, {0, 1, begin, 30, 0}};
   const int64_t firsts[] = {begin + 20, begin + 30, begin, begin, begin, begin};
   for (size_t n = 0; n < COUNT_OF(tiles); n++) {
-    const attn__kv_tile next = {0, 0, firsts[n], attn__min(plan.tile_k, end - firsts[n])};
+    const attn__kv_tile next = {0, 0, firsts[n], attn__min(plan.tile_k, end - firsts[n]), 0};
     attn__ahead ahead;
     attn__ahead_look(&ahead, &problem, &plan, &tiles[n], tiles[n].first + tiles[n].count, 1);
     assert_int_equal(ahead.count, 3);
     assert_rows(&ahead.pieces[1], &problem.key, &next, DIM);
     assert_rows(&ahead.pieces[2], &problem.value, &next, DIM_V);
   }
-  const attn__kv_tile all = {0, 0, begin, end - begin};
+  const attn__kv_tile all = {0, 0, begin, end - begin, 0};
   attn__ahead ahead;
   attn__ahead_look(&ahead, &problem, &plan, &all, end, 1);
   assert_int_equal(ahead.count, 1); /* the queries */
@@ -137,13 +138,13 @@ static void test_blocks_of_a_group(void **state) {
   problem.value.strides.batch = LEN * DIM_V;
   attn__plan plan = attn__plan_make(&problem, &engine, 8);
   plan.ahead = 1;
-  const attn__kv_tile tile = {0, 0, 0, LEN}, next = {1, 0, 0, plan.tile_k};
+  const attn__kv_tile tile = {0, 0, 0, LEN, 0}, next = {1, 0, 0, plan.tile_k, 0};
   assert_true(plan.blocks > 1);
   assert_int_equal(plan.head_parts, HEADS);
   for (int64_t block = 0; block < plan.blocks; block++) {
     const int64_t first = block * plan.block_tiles / HEADS * plan.tile_q;
     const int64_t rows = attn__divide_up(plan.block_tiles, HEADS) * plan.tile_q;
-    const attn__kv_tile next_queries = {1, 0, first, attn__min(rows, LEN - first)};
+    const attn__kv_tile next_queries = {1, 0, first, attn__min(rows, LEN - first), 0};
     attn__ahead ahead;
     attn__ahead_look(&ahead, &problem, &plan, &tile, LEN, plan.blocks + plan.blocks - 1 - block);
     assert_int_equal(ahead.count, 3);
@@ -161,7 +162,8 @@ static void test_packed_sequences(void **state) {
   problem.starts_q = starts_q;
   problem.starts_k = starts_k;
   const attn__plan plan = plan_of(&problem);
-  const attn__kv_tile tile = {0, 0, 0, 100}, next_queries = {0, 0, 40, 60}, next = {0, 0, 100, plan.tile_k};
+  const attn__kv_tile tile = {0, 0, 0, 100, 0}, next_queries = {0, 0, 40, 60, 0},
+                      next = {0, 0, 100, plan.tile_k, 0};
   attn__ahead ahead;
   assert_int_equal(plan.tasks, BATCH * HEADS);
   attn__ahead_look(&ahead, &problem, &plan, &tile, 100, HEADS);
@@ -223,9 +225,9 @@ static void test_few_queries(void **state) {
   (void)state;
   const attn__problem problem = problem_of(1, LEN);
   const attn__plan plan = plan_of(&problem);
-  const attn__kv_tile first = {0, 1, 0, plan.tile_k};
-  const attn__kv_tile next = {0, 1, plan.tile_k, attn__min(plan.tile_k, LEN - plan.tile_k)};
-  const attn__kv_tile last = {0, 1, LEN - 10, 10}, other = {1, 0, 0, plan.tile_k};
+  const attn__kv_tile first = {0, 1, 0, plan.tile_k, 0};
+  const attn__kv_tile next = {0, 1, plan.tile_k, attn__min(plan.tile_k, LEN - plan.tile_k), 0};
+  const attn__kv_tile last = {0, 1, LEN - 10, 10, 0}, other = {1, 0, 0, plan.tile_k, 0};
   attn__ahead ahead;
   assert_true(plan.direct);
   attn__ahead_look(&ahead, &problem, &plan, &first, LEN, HEADS);
@@ -238,6 +240,36 @@ static void test_few_queries(void **state) {
   assert_rows(&ahead.pieces[0], &problem.value, &last, DIM_V);
   assert_rows(&ahead.pieces[1], &problem.key, &other, DIM);
   assert_rows(&ahead.pieces[2], &problem.value, &other, DIM_V);
+}
+
+/* Of heads side by side, whole rows: keys but for the stretch that is met first, values, and the first stretch of what comes
+ * next, of the heads that there are. */
+static void test_heads_side_by_side(void **state) {
+  (void)state;
+  attn__problem problem = problem_of(1, LEN);
+  problem.key.strides = (attn__strides){HEADS * LEN * DIM, DIM, HEADS * DIM};
+  problem.value.strides = (attn__strides){HEADS * LEN * DIM_V, DIM_V, HEADS * DIM_V};
+  attn__plan plan = plan_of(&problem);
+  assert_int_equal(plan.kv_heads, HEADS);
+  const int64_t stretch = plan.stretch_k;
+  const attn__kv_tile first = {0, 0, 0, plan.tile_k, HEADS - 1}, last = {0, 0, LEN - 10, 10, HEADS - 1};
+  const attn__kv_tile rest = {0, 0, stretch, plan.tile_k - stretch, 0},
+                      next = {0, 0, plan.tile_k, stretch, 0};
+  const attn__kv_tile other = {1, 0, 0, stretch, 0}, third = {0, 2, 0, stretch, 0};
+  attn__ahead ahead;
+  attn__ahead_look(&ahead, &problem, &plan, &first, LEN, 1);
+  assert_int_equal(ahead.count, 3);
+  assert_rows(&ahead.pieces[0], &problem.key, &rest, HEADS * DIM);
+  assert_rows(&ahead.pieces[1], &problem.value, &first, HEADS * DIM_V);
+  assert_rows(&ahead.pieces[2], &problem.key, &next, HEADS * DIM);
+  attn__ahead_look(&ahead, &problem, &plan, &last, LEN, 1);
+  assert_int_equal(ahead.count, 2);
+  assert_rows(&ahead.pieces[0], &problem.value, &last, HEADS * DIM_V);
+  assert_rows(&ahead.pieces[1], &problem.key, &other, HEADS * DIM);
+  plan.kv_heads = plan.kv_groups = 2; /* two heads, then one */
+  attn__ahead_look(&ahead, &problem, &plan, &last, LEN, 1);
+  assert_int_equal(ahead.count, 2);
+  assert_rows(&ahead.pieces[1], &problem.key, &third, DIM);
 }
 
 /* Tiles of queries of head 2 of a batch entry, 40 of them each. */
@@ -288,7 +320,7 @@ static void test_parts(void **state) {
   (void)state;
   const attn__problem problem = problem_of(100, LEN);
   attn__plan plan = plan_of(&problem);
-  const attn__kv_tile tile = {0, 0, 0, 100}, next = {0, 2, 200, 100};
+  const attn__kv_tile tile = {0, 0, 0, 100, 0}, next = {0, 2, 200, 100, 0};
   attn__ahead ahead;
   plan.splits = 3;
   plan.split_k = 200;
@@ -300,7 +332,7 @@ static void test_parts(void **state) {
 }
 
 static int64_t pieces_at_end(const attn__problem *problem, const attn__plan *plan, int64_t next) {
-  const attn__kv_tile tile = {0, 0, 0, LEN};
+  const attn__kv_tile tile = {0, 0, 0, LEN, 0};
   attn__ahead ahead;
   attn__ahead_look(&ahead, problem, plan, &tile, LEN, next);
   return ahead.count;
@@ -377,7 +409,7 @@ static void test_rows_are_inside(void **state) {
     if (plan.empty) continue;
     const int64_t first = random_between(&source, 0, len_k - 1);
     const attn__kv_tile tile = {0, 0, first,
-                                random_between(&source, 1, attn__min(plan.tile_k, len_k - first))};
+                                random_between(&source, 1, attn__min(plan.tile_k, len_k - first)), 0};
     attn__ahead ahead;
     attn__ahead_look(&ahead, &problem, &plan, &tile, random_between(&source, first + tile.count, len_k),
                      random_between(&source, 0, plan.all_blocks));
@@ -406,6 +438,7 @@ int main(void) {
       cmocka_unit_test(test_pages),
       cmocka_unit_test(test_how_much_is_asked_for),
       cmocka_unit_test(test_few_queries),
+      cmocka_unit_test(test_heads_side_by_side),
       cmocka_unit_test(test_outputs),
       cmocka_unit_test(test_parts),
       cmocka_unit_test(test_nothing_to_ask_for),

@@ -98,6 +98,35 @@ static void test_many_rows(void **state) {
   attn_destroy(contexts[1]);
 }
 
+/* Heads of keys and values side by side: of all of them or of some, in stretches of keys that end anywhere. */
+static void test_heads_side_by_side(void **state) {
+  (void)state;
+  const int64_t rounds = support_rounds(40);
+  attn_context *contexts[2] = {context_with_threads(1), context_with_threads(8)};
+  for (int64_t round = 0; round < rounds; round++) {
+    random_source source = random_seeded(support_seed() + (uint64_t)round);
+    support_round_begins(round);
+    case_spec spec = random_spec(&source);
+    spec.heads_kv = random_between(&source, 2, 9);
+    spec.heads_q = spec.heads_kv * random_between(&source, 1, 4);
+    spec.key_layout = spec.value_layout = LAYOUT_ROW_MAJOR;
+    check_threads(&spec, NULL, &source, contexts);
+    support_round_ends();
+  }
+  const case_spec spec = {.batch = 2,
+                          .heads_q = 12,
+                          .heads_kv = 6,
+                          .len_q = 3,
+                          .len_k = 300,
+                          .dim = 20,
+                          .key_layout = LAYOUT_ROW_MAJOR,
+                          .value_layout = LAYOUT_ROW_MAJOR};
+  random_source source = random_seeded(support_seed());
+  for (int64_t n = 0; n < feature_count; n++) check_threads(&spec, features[n].name, &source, contexts);
+  attn_destroy(contexts[0]);
+  attn_destroy(contexts[1]);
+}
+
 /* A batch entry has the same bits alone, where its splits are parts, and among many, where they are not. */
 static void test_batch_entry_alone(void **state) {
   (void)state;
@@ -222,6 +251,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(test_random_calls, support_print_seed),
       cmocka_unit_test_teardown(test_many_rows, support_print_seed),
+      cmocka_unit_test_teardown(test_heads_side_by_side, support_print_seed),
       cmocka_unit_test(test_batch_entry_alone),
       cmocka_unit_test(test_the_largest_score_moves),
       cmocka_unit_test(test_small_outputs_of_splits),

@@ -40,7 +40,7 @@ static void for_each_tile(tile_check check) {
         for (int64_t h = 0; h < HEADS; h++)
           for (int64_t first = 0; first < LEN; first += 5)
             for (int64_t count = 1; first + count <= LEN; count += 3)
-              check(&t, &problem, &(attn__kv_tile){b, h, first, count});
+              check(&t, &problem, &(attn__kv_tile){b, h, first, count, 0});
       tensor_free(&t);
     }
 }
@@ -109,8 +109,40 @@ static void test_huge_row_stride(void **state) {
   memset(rows, 0, sizeof rows);
   attn__problem problem = {.dim_v = DIM, .value = {rows[0], {0, 0, (int64_t)1 << 40}}};
   const attn__matrix one = attn__kv_values(&problem, &engines[0], &attn__kernels_reference,
-                                           &(attn__kv_tile){0, 0, 0, 1}, buffer);
+                                           &(attn__kv_tile){0, 0, 0, 1, 0}, buffer);
   assert_true(one.stride <= INT32_MAX);
+}
+
+/* Where heads lie side by side, rows may be those of several. */
+static void test_heads_side_by_side(void **state) {
+  (void)state;
+  random_source source = random_seeded(support_seed());
+  const attn__kv_tile tile = {1, 1, 4, 9, 1};
+  for (int layout = 0; layout < LAYOUT_INPUTS; layout++) {
+    tensor t = tensor_make(shape, (tensor_layout)layout, GUARD_AFTER);
+    attn__problem problem = problem_of(&t);
+    assert_int_equal(attn__kv_heads_side_by_side(&problem), layout == LAYOUT_ROW_MAJOR);
+    tensor_free(&t);
+  }
+  tensor t = tensor_make(shape, LAYOUT_ROW_MAJOR, GUARD_AFTER);
+  tensor_fill_normal(&t, &source);
+  attn__problem problem = problem_of(&t);
+  const attn__rows keys = attn__kv_key_rows(&problem, &tile), values = attn__kv_value_rows(&problem, &tile);
+  for (int64_t j = 0; j < tile.count; j++)
+    assert_memory_equal(keys.data + j * keys.stride + DIM, tensor_row(&t, 1, 2, 4 + j),
+                        DIM * sizeof(float));
+  assert_true(keys.width == 2 * DIM && values.width == 2 * DIM && values.data == keys.data);
+  assert_true(attn__kv_values_finite(&problem, &attn__kernels_reference, &tile));
+  tensor_row(&t, 1, 0, 6)[DIM - 1] = NAN;
+  assert_true(attn__kv_values_finite(&problem, &attn__kernels_reference, &tile));
+  tensor_row(&t, 1, 2, 6)[DIM - 1] = NAN;
+  assert_true(!attn__kv_values_finite(&problem, &attn__kernels_reference, &tile));
+  problem.value.strides.head = 0;
+  assert_true(!attn__kv_heads_side_by_side(&problem));
+  problem = problem_of(&t);
+  problem.heads_kv = 1;
+  assert_true(!attn__kv_heads_side_by_side(&problem));
+  tensor_free(&t);
 }
 
 static void test_not_finite_values(void **state) {
@@ -120,7 +152,7 @@ static void test_not_finite_values(void **state) {
   random_source source = random_seeded(support_seed());
   tensor_fill_normal(&t, &source);
   const attn__problem problem = problem_of(&t);
-  const attn__kv_tile tile = {1, 2, 4, 9};
+  const attn__kv_tile tile = {1, 2, 4, 9, 0};
   float buffer[LEN * (DIM + 16)];
   assert_true(attn__kv_values_finite(&problem, &attn__kernels_reference, &tile));
   for (int64_t j = 0; j < LEN; j++) {
@@ -143,9 +175,8 @@ static void test_not_finite_values(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_keys_are_columns),
-      cmocka_unit_test(test_values_are_found),
-      cmocka_unit_test(test_huge_row_stride),
+      cmocka_unit_test(test_keys_are_columns),  cmocka_unit_test(test_values_are_found),
+      cmocka_unit_test(test_huge_row_stride),   cmocka_unit_test(test_heads_side_by_side),
       cmocka_unit_test(test_not_finite_values),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

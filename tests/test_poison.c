@@ -24,6 +24,16 @@ static const case_spec shapes[] = {
     {.batch = 3, .heads_q = 4, .heads_kv = 2, .len_q = 7, .len_k = 19, .dim = 5, .dim_v = 9, .lse = 1},
     {.batch = 1, .heads_q = 1, .len_q = 67, .len_k = 137, .dim = 3, .dim_v = 17, .lse = 1},
     {.batch = 2, .heads_q = 6, .heads_kv = 2, .len_q = 1, .len_k = 150, .dim = 8, .dim_v = 10, .lse = 1},
+    {.batch = 2,
+     .heads_q = 6,
+     .heads_kv = 3,
+     .len_q = 2,
+     .len_k = 150,
+     .dim = 8,
+     .dim_v = 10,
+     .lse = 1,
+     .key_layout = LAYOUT_ROW_MAJOR,
+     .value_layout = LAYOUT_ROW_MAJOR},
 };
 
 /* What a row of keys and values is to the queries. */

@@ -209,6 +209,7 @@ static int64_t count_wrong_in_place(const attn__kernels *kernels, const int64_t 
                                     random_source *source) {
   const attn__engine engine = few_engine(kernels, kernels->multiply_in_place);
   product_case p = product_case_make(&engine, size, accumulate, source);
+  p.product.stretch = random_between(source, 0, 20);
   attn__ahead ahead = some_ahead(p.a.data, source);
   p.product.ahead = &ahead;
   const int64_t wrong = product_case_count_wrong(&p, &engine);
@@ -221,6 +222,7 @@ static int64_t count_wrong_transposed(const attn__kernels *kernels, const int64_
                                       random_source *source) {
   const attn__engine engine = few_engine(kernels, kernels->multiply_transposed);
   product_case p = product_case_make(&engine, size, 0, source);
+  p.product.stretch = random_between(source, 0, 20);
   const int64_t cols = size[1], inner = size[2], stride = inner + random_between(source, 0, 3);
   guarded turned = guarded_make((cols - 1) * stride + inner, GUARD_AFTER);
   for (int64_t j = 0; j < cols; j++)
@@ -260,6 +262,59 @@ static void for_each_table(void (*check)(const attn__kernels *)) {
 static void test_few_rows(void **state) {
   (void)state;
   for_each_table(check_few);
+}
+
+/* Products side by side, so many rows of b at a time: each as if it were alone, whatever lies between their operands. */
+static void check_together(const attn__kernels *kernels, void (*multiply)(const attn__product *),
+                           const int64_t size[3], int64_t count) {
+  random_source source = random_seeded(support_seed());
+  const attn__engine engine = few_engine(kernels, multiply);
+  const int64_t rows = size[0], width = count * attn__max(size[1], size[2]) + 3, stretch = 16;
+  guarded a = guarded_make(count * rows * size[2], GUARD_AFTER);
+  guarded b = guarded_make(attn__max(size[1], size[2]) * width, GUARD_AFTER);
+  guarded c = guarded_make(count * rows * size[1], GUARD_AFTER);
+  float *alone = malloc((size_t)(count * rows * size[1]) * sizeof *alone);
+  for (int64_t n = 0; n < count * rows * size[2]; n++) a.data[n] = (float)random_normal(&source);
+  for (int64_t n = 0; n < attn__max(size[1], size[2]) * width; n++)
+    b.data[n] = (float)random_normal(&source);
+  attn__product product = {.rows = rows,
+                           .cols = size[1],
+                           .inner = size[2],
+                           .a = a.data,
+                           .stride_a = size[2],
+                           .b = {b.data, width, 0},
+                           .c = c.data,
+                           .stride_c = size[1],
+                           .more = count - 1,
+                           .step_a = rows * size[2],
+                           .step_b = width / count,
+                           .step_c = rows * size[1],
+                           .stretch = stretch};
+  engine.multiply(&product);
+  for (product.more = 0; product.a < a.data + count * rows * size[2]; product.a += product.step_a) {
+    product.c = alone + (product.a - a.data) / product.step_a * product.step_c;
+    engine.multiply(&product);
+    product.b.data += product.step_b;
+  }
+  assert_memory_equal(c.data, alone, (size_t)(count * rows * size[1]) * sizeof *alone);
+  free(alone);
+  guarded_free(&a);
+  guarded_free(&b);
+  guarded_free(&c);
+}
+
+static void check_few_together(const attn__kernels *kernels) {
+  for (int64_t rows = 1; rows <= kernels->few; rows++)
+    for (int64_t count = 1; count * rows <= ATTN__FEW_TOGETHER; count += 1 + count / 2)
+      for (int64_t n = 1; n <= 150; n += 1 + n / 3) {
+        check_together(kernels, kernels->multiply_transposed, (int64_t[3]){rows, n, 150 - n}, count);
+        check_together(kernels, kernels->multiply_in_place, (int64_t[3]){rows, n, 150 - n}, count);
+      }
+}
+
+static void test_few_rows_together(void **state) {
+  (void)state;
+  for_each_table(check_few_together);
 }
 
 /* They ask for as much as they read, row by row or line by line. */
@@ -343,6 +398,7 @@ int main(void) {
       cmocka_unit_test(test_overwriting_nan),
       cmocka_unit_test(test_nan_stays_in_its_row_and_column),
       cmocka_unit_test(test_few_rows),
+      cmocka_unit_test(test_few_rows_together),
       cmocka_unit_test(test_few_rows_ask),
       cmocka_unit_test(test_packing),
   };

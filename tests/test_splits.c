@@ -1,4 +1,4 @@
-/* test_splits.c - where plans split the keys, and which parts are tasks, in which order.
+/* test_splits.c - where plans split the keys, which parts are tasks, and which key heads share a tile.
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "base.h"
 #include "plan_case.h"
@@ -74,59 +74,69 @@ static attn__problem side_by_side(int64_t batch, int64_t len_k) {
   problem.batch = batch;
   problem.heads_kv = 8;
   problem.heads_q = 32;
-  problem.key.strides = (attn__strides){len_k * 8 * 64, 64, 8 * 64};
+  problem.key.strides = problem.value.strides = (attn__strides){len_k * 8 * 64, 64, 8 * 64};
   return problem;
 }
 
-/* Few rows take a split of all heads whose rows share pages, then the next, each part once. */
-static void test_heads_that_share_pages(void **state) {
+static int64_t kv_heads_of(const attn__problem *problem, size_t engine, int64_t threads) {
+  const attn__plan plan = attn__plan_make(problem, &engines[engine], threads);
+  assert_int_equal(plan.kv_groups, attn__divide_up(problem->heads_kv, plan.kv_heads));
+  assert_true(plan.kv_heads == 1 || plan.tile_heads == problem->group * plan.kv_heads);
+  assert_true(plan.kv_heads == 1 || plan.stretch_k > 0);
+  return plan.kv_heads;
+}
+
+/* Few rows of all key heads are a tile, of 32 rows at most, and of fewer heads where threads would have nothing to do. */
+static void test_heads_side_by_side(void **state) {
   (void)state;
-  const attn__problem problem = side_by_side(3, 5000);
-  for (int64_t threads = 1; threads <= 2; threads++) {
-    const attn__plan plan = attn__plan_make(&problem, &engines[FEW], threads);
-    assert_true(plan.splits == 5 && plan.together == 8 && plan.part.count == 3 * 8 * 5);
-    assert_int_equal(plan.tasks, plan.part.count);
-    for (int64_t task = 0; task < plan.tasks; task++) {
-      const int64_t entry = task / 40, split = task % 40 / 8, head = task % 8;
-      assert_int_equal(attn__plan_part(&plan, task), (entry * 8 + head) * 5 + split);
-    }
-  }
+  attn__problem problem = side_by_side(3, 5000);
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 8);
+  assert_int_equal(kv_heads_of(&problem, FEW, 15), 8);
+  assert_int_equal(kv_heads_of(&problem, FEW, 30), 4);
+  assert_int_equal(kv_heads_of(&problem, FEW, 1000), 1);
+  assert_true(attn__plan_make(&problem, &engines[FEW], 1000).stretch_k > 0); /* the bits follow it */
+  const attn__plan plan = attn__plan_make(&problem, &engines[FEW], 15);
+  assert_true(plan.splits == 5 && plan.all_blocks == 3 && plan.part.count == 15 && plan.tasks == 15);
+  problem.len_q = 2;
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 4);
+  problem = side_by_side(1, 1000);
+  assert_int_equal(kv_heads_of(&problem, FEW, 2), 4);
+  problem.heads_kv = 9;
+  problem.heads_q = 36;
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 5); /* and 4, not 8 and 1 */
+  problem = side_by_side(1, 5000);
+  problem.dim = problem.dim_v = 4096; /* of wide heads fewer rows are a tile */
+  problem.key.strides = problem.value.strides = (attn__strides){0, 4096, 8 * 4096};
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 3);
 }
 
-static int64_t together_of(const attn__problem *problem, size_t engine) {
-  return attn__plan_make(problem, &engines[engine], 1).together;
-}
-
-/* Block by block: heads apart, one head, more rows, keys in one piece, too many states for the scratch. */
-static void test_heads_that_do_not(void **state) {
+/* Head by head: heads apart, one head, more rows, middles of each head. */
+static void test_heads_that_are_not(void **state) {
   (void)state;
   attn__problem problem = side_by_side(1, 5000);
-  assert_int_equal(together_of(&problem, FEW), 8);
-  assert_int_equal(together_of(&problem, 0), 1);
-  problem.key.strides = (attn__strides){8 * 5000 * 64, 5000 * 64, 64};
-  assert_int_equal(together_of(&problem, FEW), 1);
-  problem.key.strides = (attn__strides){0, 0, 64}; /* all heads the same */
-  assert_int_equal(together_of(&problem, FEW), 1);
+  assert_int_equal(kv_heads_of(&problem, 0, 1), 1);
+  problem.value.strides = (attn__strides){8 * 5000 * 64, 5000 * 64, 64};
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 1);
+  assert_int_equal(attn__plan_make(&problem, &engines[FEW], 1).stretch_k, 0);
+  problem.key.strides = problem.value.strides = (attn__strides){0, 0, 64}; /* all heads the same */
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 1);
   problem = side_by_side(1, 5000);
   problem.heads_kv = 1;
-  assert_int_equal(together_of(&problem, FEW), 1);
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 1);
   problem = side_by_side(1, 5000);
   problem.len_q = 3;
-  assert_int_equal(together_of(&problem, FEW), 1);
-  problem = side_by_side(1, 1000);
-  assert_int_equal(together_of(&problem, FEW), 1);
-  problem = side_by_side(1000, 5000);
-  assert_int_equal(together_of(&problem, FEW), 1);
-  const attn__plan plan = attn__plan_make(&problem, &engines[FEW], 1);
-  assert_int_equal(plan.part.count, 0);
-  for (int64_t task = 0; task < 12; task++) assert_int_equal(attn__plan_part(&plan, task), task);
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 1);
+  problem = side_by_side(1, 5000);
+  problem.predict_matrix = &problem.sigma;
+  problem.predict_dim = 1;
+  assert_int_equal(attn__plan_make(&problem, &engines[FEW], 1).stretch_k, 0);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_splits_of_few_rows),     cmocka_unit_test(test_splits),
-      cmocka_unit_test(test_parts_of_blocks),        cmocka_unit_test(test_splits_and_windows),
-      cmocka_unit_test(test_heads_that_share_pages), cmocka_unit_test(test_heads_that_do_not),
+      cmocka_unit_test(test_splits_of_few_rows), cmocka_unit_test(test_splits),
+      cmocka_unit_test(test_parts_of_blocks),    cmocka_unit_test(test_splits_and_windows),
+      cmocka_unit_test(test_heads_side_by_side), cmocka_unit_test(test_heads_that_are_not),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

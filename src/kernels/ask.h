@@ -73,20 +73,18 @@ static inline void ask_far(attn__ahead *ahead, int64_t rows) {
   }
 }
 
-/* Goes on to lines that have not been asked for: those of rows that lie one after another and begin in the same page, if
- * there are such. The page after theirs is asked for as above. */
+/* Goes on to lines that have not been asked for: those of a row, or of all rows that lie one after another. The page after
+ * that of a row is asked for as above. */
 static inline void ask_next_lines(attn__ahead *ahead) {
   ahead->at = ahead->end = NULL;
   if (ahead->piece == ahead->count) return;
   const attn__rows *piece = &ahead->pieces[ahead->piece];
   const float *row = piece->data + ahead->row * piece->stride;
-  if (piece->stride != piece->width) return;
-  const int64_t page = ask_page_beyond(row, piece->stride), left = piece->count - ahead->row;
-  const int64_t in_page = (ASK_PAGE - ask_place(row) + piece->stride - 1) / piece->stride;
-  const int64_t rows = in_page < left ? in_page : left;
+  const int64_t rows = piece->stride == piece->width ? piece->count - ahead->row : 1;
+  const int64_t page = ask_page_beyond(row, piece->stride);
   if (page > 0) ask_beyond(row, page);
   ahead->at = row;
-  ahead->end = row + rows * piece->stride;
+  ahead->end = row + (rows - 1) * piece->stride + piece->width;
   ask_pass(ahead, rows);
 }
 
@@ -97,11 +95,17 @@ static inline int32_t ask_has_lines(attn__ahead *ahead) {
   return ahead->at != NULL;
 }
 
+/* Asks for the page after this one, if these lines are its first. */
+static inline void ask_page_after(const float *at, int64_t lines) {
+  if (ask_place(at) < lines * ASK_LINE) ask_beyond(at, ASK_PAGE);
+}
+
 /* ask_lines of such as may not all lie one after another. */
-static NEVER_INLINE void ask_scattered_lines(attn__ahead *ahead, int lines) {
+static NEVER_INLINE void ask_scattered_lines(attn__ahead *ahead, int64_t lines) {
   for (; lines > 0; lines--, ahead->at += ASK_LINE) {
     if (ahead->at >= ahead->end) ask_next_lines(ahead);
     if (!ahead->at) return;
+    ask_page_after(ahead->at, 1);
     __builtin_prefetch(ahead->at, 0, 2);
   }
 }
@@ -112,6 +116,7 @@ static inline void ask_lines(attn__ahead *ahead, const int lines) {
   if (lines == 0) return;
   const float *at = ahead->at;
   if (ahead->end - at >= lines * ASK_LINE) {
+    ask_page_after(at, lines);
     for (int i = 0; i < lines; i++) __builtin_prefetch(at + i * ASK_LINE, 0, 2);
     ahead->at = at + lines * ASK_LINE;
   } else if (at) {

@@ -16,7 +16,7 @@ enum {
   FEW_ROWS = 8,  /* of a, at most */
   FEW_LANES = 4, /* rows of a whose dot products are made together, and streams, at most */
   FEW_STREAMS = VEC_REGISTERS == 32 ? 4 : 3,  /* for so many rows: all sums stay in registers */
-  FEW_PART = 128,                             /* columns of b that are gone through together */
+  FEW_PART = ATTN__FEW_TOGETHER * 128,        /* numbers of c that are gone through together */
   FEW_MIX_ROWS = VEC_REGISTERS == 32 ? 2 : 1, /* rows of a that meet what is loaded of b together */
   FEW_MIX = 8, /* rows of b, one of each stream, that are added up before the sum goes to c */
 };
@@ -34,9 +34,29 @@ typedef struct few_form {
   int rows, streams, asks;
 } few_form;
 
-/* The first rows of a, unless they ask for lines, ask for a row of what comes next for each stream. */
-static inline void few_ask_rows(const attn__product *p, const few_form form, int64_t row) {
-  if (p->ahead && row == 0 && !form.asks) ask_far(p->ahead, form.streams);
+/* The first rows of a, unless they ask for lines, ask for as much of what comes next as the row of each stream is. */
+static inline void few_ask_rows(const attn__product *p, const few_form form, int64_t row, int64_t width) {
+  if (p->ahead && row == 0 && !form.asks)
+    ask_scattered_lines(p->ahead, form.streams * ((width + ASK_LINE - 1) / ASK_LINE));
+}
+
+/* Product number n of those that p is. */
+static inline attn__product few_product(const attn__product *p, int64_t n) {
+  attn__product product = *p;
+  product.a += n * p->step_a;
+  product.b.data += n * p->step_b;
+  product.c += n * p->step_c;
+  return product;
+}
+
+/* How many of so many rows of b all products meet before the next ones. */
+static inline int64_t few_stretch(const attn__product *p, int64_t rows) {
+  return p->stretch > 0 && p->stretch < rows ? p->stretch : rows;
+}
+
+/* 1 if there is one product, which meets these rows at once. */
+static inline int32_t few_is_whole(const attn__product *p, int64_t rows) {
+  return p->more == 0 && few_stretch(p, rows) == rows;
 }
 
 /* 1 if the first rows of a ask for what comes next line by line, not by rows of it: four are multiplied for so long that many
@@ -95,7 +115,7 @@ static ALWAYS_INLINE void few_rows(const attn__product *p, const few_form form, 
   int64_t first = 0, stream;
   for (; (stream = few_stream(p->cols - first, form.streams)) > 0; first += stream * form.streams)
     for (int64_t col = first; col < first + stream; col++) {
-      few_ask_rows(p, form, row);
+      few_ask_rows(p, form, row, p->inner);
       few_dots(p, form, row, col, stream);
     }
   for (int64_t col = first; col < p->cols; col++) few_dots(p, single, row, col, 0);
@@ -106,7 +126,8 @@ static NEVER_INLINE void few_rows_asking(const attn__product *p) {
   few_rows(p, (few_form){4, FEW_STREAMS, 1}, 0);
 }
 
-static void multiply_transposed(const attn__product *p) {
+/* The products of some rows of b. */
+static void few_transposed(const attn__product *p) {
   int64_t row = 0;
   if (few_asks_lines(p)) {
     few_rows_asking(p);
@@ -115,6 +136,23 @@ static void multiply_transposed(const attn__product *p) {
   for (; row + 4 <= p->rows; row += 4) few_rows(p, (few_form){4, FEW_STREAMS, 0}, row);
   for (; row + 2 <= p->rows; row += 2) few_rows(p, (few_form){2, 4, 0}, row);
   if (row < p->rows) few_rows(p, (few_form){1, 4, 0}, row);
+}
+
+/* A stretch of rows of b after another meets all products. */
+static void multiply_transposed(const attn__product *p) {
+  const int64_t stretch = few_stretch(p, p->cols);
+  if (few_is_whole(p, p->cols)) {
+    few_transposed(p);
+    return;
+  }
+  for (int64_t col = 0; col < p->cols; col += stretch)
+    for (int64_t n = 0; n <= p->more; n++) {
+      attn__product some = few_product(p, n);
+      some.cols = p->cols - col < stretch ? p->cols - col : stretch;
+      some.b.data += col * p->b.stride;
+      some.c += col;
+      few_transposed(&some);
+    }
 }
 
 /* c + left . right, both of count vectors, in two chains of sums, the second from c on: one would be waited for. */
@@ -175,35 +213,54 @@ static NEVER_INLINE void few_mix_asking(const attn__product *p, int64_t k, int64
   few_mix_from(p, FEW_MIX, FEW_MIX_ROWS, k, stream);
 }
 
-/* part = a b for up to FEW_PART columns. */
-static void few_part(const attn__product *p, float *part) {
-  attn__product to_part = *p;
-  to_part.c = part;
-  to_part.stride_c = FEW_PART;
-  for (int64_t n = 0; n < p->rows * FEW_PART; n++) part[n] = 0;
+/* c += a b for some rows of b. */
+static void few_add(const attn__product *p, int32_t by_lines) {
   int64_t first = 0, stream;
   for (; (stream = few_stream(p->inner - first, FEW_MIX)) > 0; first += stream * FEW_MIX)
     for (int64_t k = first; k < first + stream; k++)
-      if (few_asks_lines(p)) {
-        few_mix_asking(&to_part, k, stream);
+      if (by_lines && few_asks_lines(p)) {
+        few_mix_asking(p, k, stream);
       } else {
-        if (p->ahead) ask_far(p->ahead, FEW_MIX);
-        few_mix_from(&to_part, FEW_MIX, 0, k, stream);
+        few_ask_rows(p, (few_form){0, FEW_MIX, 0}, 0, p->cols);
+        few_mix_from(p, FEW_MIX, 0, k, stream);
       }
-  for (int64_t k = first; k < p->inner; k++) few_mix_from(&to_part, 1, 0, k, 0);
+  for (int64_t k = first; k < p->inner; k++) few_mix_from(p, 1, 0, k, 0);
 }
 
-/* Short sums are made apart from c, as in multiply: c may be the sum of many. */
+/* c += a b of all products, which a stretch of rows of b after another meets. */
+static void few_add_all(const attn__product *p, int32_t by_lines) {
+  const int64_t stretch = few_stretch(p, p->inner);
+  if (few_is_whole(p, p->inner)) {
+    few_add(p, by_lines);
+    return;
+  }
+  for (int64_t k = 0; k < p->inner; k += stretch)
+    for (int64_t n = 0; n <= p->more; n++) {
+      attn__product some = few_product(p, n);
+      some.inner = p->inner - k < stretch ? p->inner - k : stretch;
+      some.a += k;
+      some.b.data += k * p->b.stride;
+      few_add(&some, by_lines);
+    }
+}
+
+/* Short sums are made apart from c, as in multiply: c may be the sum of many. What comes next is asked for by lines if rows
+ * of b have no gaps between them: else that is 6 to 15 % slower. */
 static void multiply_in_place(const attn__product *p) {
-  float part[FEW_ROWS * FEW_PART];
-  for (int64_t col = 0; col < p->cols; col += FEW_PART) {
+  float part[FEW_PART];
+  const int64_t rows = (p->more + 1) * p->rows, most = FEW_PART / rows / ASK_LINE * ASK_LINE;
+  for (int64_t col = 0; col < p->cols; col += most) {
     attn__product piece = *p;
-    piece.cols = p->cols - col < FEW_PART ? p->cols - col : FEW_PART;
+    piece.cols = p->cols - col < most ? p->cols - col : most;
     piece.b.data += col;
-    few_part(&piece, part);
-    for (int64_t row = 0; row < p->rows; row++) {
-      float *c = p->c + row * p->stride_c + col;
-      const float *sums = part + row * FEW_PART;
+    piece.c = part;
+    piece.stride_c = (piece.cols + ASK_LINE - 1) / ASK_LINE * ASK_LINE;
+    piece.step_c = p->rows * piece.stride_c;
+    for (int64_t n = 0; n < rows * piece.stride_c; n++) part[n] = 0;
+    few_add_all(&piece, p->b.stride == p->cols);
+    for (int64_t row = 0; row < rows; row++) {
+      float *c = p->c + row / p->rows * p->step_c + row % p->rows * p->stride_c + col;
+      const float *sums = part + row * piece.stride_c;
       for (int64_t j = 0; j < piece.cols; j++) c[j] = p->accumulate ? c[j] + sums[j] : sums[j];
     }
   }

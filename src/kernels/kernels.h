@@ -56,7 +56,12 @@ typedef struct attn__product {
   int32_t accumulate; /* 1: add to c; 0: overwrite it, whatever it holds */
   int32_t whole;      /* 1: no sum leaves its register; 0: long ones may go to c in parts: smaller errors */
   attn__ahead *ahead; /* what the kernels may ask memory for meanwhile; NULL: nothing */
+  /* Of few rows: so many more such products, the operands of each so many numbers after those of the one before. */
+  int64_t more, step_a, step_b, step_c;
+  int64_t stretch; /* rows of b that all of them meet before the next rows; 0: each meets all of its own */
 } attn__product;
+
+enum { ATTN__FEW_TOGETHER = 32 };
 
 enum {
   ATTN__THIRDS_STRIP = 16,     /* rows or columns of a strip */
@@ -151,7 +156,8 @@ typedef struct attn__kernels {
   void (*multiply)(const attn__product *product);
 
   /* The products of few rows, up to few: b is one panel where it stands, and each number of it is read from
-   * memory once. b transposed: cols rows of inner numbers, and c is overwritten. */
+   * memory once. b transposed: cols rows of inner numbers, and c is overwritten. Of several products the rows together are
+   * ATTN__FEW_TOGETHER at most, and bits do not depend on how many these are. */
   int64_t few;
   void (*multiply_transposed)(const attn__product *product);
   void (*multiply_in_place)(const attn__product *product);

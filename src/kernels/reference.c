@@ -22,21 +22,28 @@ static void multiply(const attn__product *p) {
     for (int64_t row = 0; row < p->rows; row++) multiply_row(p, row, col);
 }
 
+/* Row number row of all products: of product row / p->rows. */
+static void transposed_row(const attn__product *p, int64_t row) {
+  const int64_t n = row / p->rows, r = row % p->rows;
+  const float *a = p->a + n * p->step_a + r * p->stride_a, *b = p->b.data + n * p->step_b;
+  float *c = p->c + n * p->step_c + r * p->stride_c;
+  for (int64_t col = 0; col < p->cols; col++, b += p->b.stride) {
+    double sum = 0;
+    for (int64_t k = 0; k < p->inner; k++) sum += (double)a[k] * (double)b[k];
+    c[col] = (float)sum;
+  }
+}
+
 static void multiply_transposed(const attn__product *p) {
-  for (int64_t row = 0; row < p->rows; row++)
-    for (int64_t col = 0; col < p->cols; col++) {
-      const float *a = p->a + row * p->stride_a, *b = p->b.data + col * p->b.stride;
-      double sum = 0;
-      for (int64_t k = 0; k < p->inner; k++) sum += (double)a[k] * (double)b[k];
-      p->c[row * p->stride_c + col] = (float)sum;
-    }
+  for (int64_t row = 0; row < (p->more + 1) * p->rows; row++) transposed_row(p, row);
 }
 
 static void multiply_in_place(const attn__product *p) {
-  for (int64_t row = 0; row < p->rows; row++)
+  for (int64_t row = 0; row < (p->more + 1) * p->rows; row++)
     for (int64_t col = 0; col < p->cols; col++) {
-      const float *a = p->a + row * p->stride_a, *b = p->b.data + col;
-      float *c = p->c + row * p->stride_c + col;
+      const int64_t n = row / p->rows, r = row % p->rows;
+      const float *a = p->a + n * p->step_a + r * p->stride_a, *b = p->b.data + n * p->step_b + col;
+      float *c = p->c + n * p->step_c + r * p->stride_c + col;
       double sum = p->accumulate ? (double)*c : 0;
       for (int64_t k = 0; k < p->inner; k++) sum += (double)a[k] * (double)b[k * p->b.stride];
       *c = (float)sum;
