@@ -70,6 +70,8 @@ static int open_library(bench_engine *engine, const engine_setup *setup) {
   if (attn_create(&engine->context, &options) != ATTN_OK)
     return bench_error(BENCH_LIBRARY, "%s", attn_last_error(NULL));
   engine->args = arguments_of(setup);
+  shape_kv_strides(setup->shape, engine->kv_strides);
+  engine->args.key_strides = engine->args.value_strides = engine->kv_strides;
   attn_plan plan = {.size = sizeof plan};
   if (attn_explain(engine->context, &engine->args, &plan) != ATTN_OK)
     return bench_error(BENCH_LIBRARY, "%s", attn_last_error(engine->context));

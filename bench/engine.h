@@ -31,6 +31,7 @@ typedef struct bench_engine {
   int kind;
   attn_context *context; /* NULL for rivals */
   attn_args args;
+  int64_t kv_strides[3]; /* which they point to */
   bench_unfused unfused;
   bench_peer *peer;               /* the process that computes; NULL: this one */
   char detail[ENGINE_TEXT_SIZE];  /* how it computes: "tiled, blas" */

@@ -88,6 +88,12 @@ static int read_isa(bench_options *options, const char *item) {
                      item);
 }
 
+static int read_kv_layout(bench_options *options, const char *item) {
+  options->side_by_side = strcmp(item, "bnhd") == 0;
+  if (options->side_by_side || strcmp(item, "bhnd") == 0) return BENCH_OK;
+  return bench_error(BENCH_USAGE, "--kv-layout: expected bhnd or bnhd, got '%s'", item);
+}
+
 static int read_min_pairs(bench_options *options, const char *item) {
   options->min_pairs = parse_count(item, ROUNDS_MAX);
   if (options->min_pairs == 0)
@@ -145,6 +151,7 @@ static int read_value(bench_options *options, const char *name, const char *valu
                  {"--threads", read_threads, 1},
                  {"--engine", read_engine, 1},
                  {"--isa", read_isa, 0},
+                 {"--kv-layout", read_kv_layout, 0},
                  {"--min-pairs", read_min_pairs, 0},
                  {"--max-seconds", read_max_seconds, 0},
                  {"--json", read_json, 0},
@@ -173,6 +180,7 @@ static int compare_ints(const void *left, const void *right) {
 static int fill_defaults(bench_options *options) {
   int code = BENCH_OK;
   if (options->shape_count == 0) code = read_list(options, "S*,T*,D*,N*", read_shape);
+  for (size_t s = 0; s < options->shape_count; s++) options->shapes[s].side_by_side = options->side_by_side;
   if (options->threads_count == 0) {
     options->threads[options->threads_count++] = 1;
     if (cpu_count() > 1) options->threads[options->threads_count++] = cpu_count();

@@ -19,6 +19,7 @@ typedef struct bench_options {
   int engines[ENGINE_KINDS]; /* kinds, rising */
   size_t engine_count;
   int32_t isa;        /* ATTN_ISA_... */
+  int side_by_side;   /* of all shapes */
   int64_t min_pairs;  /* how many good pairs are enough */
   double max_seconds; /* for one shape and thread count */
   int quick;

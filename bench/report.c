@@ -71,6 +71,7 @@ void report_heading(const bench_report *report, const bench_probe *probes) {
   for (size_t t = 0; t < report->options->threads_count; t++)
     printf("%s %.1f GFLOP/s on %d", t == 0 ? "" : ",", probes[t].best, crew_members(probes[t].crew));
   puts(" thread(s)");
+  if (report->options->side_by_side) puts("keys and values of (batch, length, heads, size)");
   if (info->warning[0] != '\0') printf("warning: %s\n", info->warning);
   print_contention(report, probes);
   print_absent(report);
@@ -172,6 +173,7 @@ static void write_shape(FILE *json, const bench_shape *shape) {
   write_number(json, "window_right",
                shape->has_window && shape->right >= 0 ? (double)shape->right : (double)NAN);
   write_whole(json, "offset", shape->offset);
+  write_text(json, "kv_layout", shape->side_by_side ? "bnhd" : "bhnd");
 }
 
 static void write_speed(FILE *json, const report_row *row, double fma_peak) {

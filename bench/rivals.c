@@ -189,6 +189,10 @@ static double try_way(bench_engine *engine, const engine_setup *setup, int way) 
 }
 
 void rivals_open(bench_engine *engine, const engine_setup *setup) {
+  if (setup->shape->side_by_side) {
+    snprintf(engine->skipped, sizeof engine->skipped, "it is not given heads side by side");
+    return;
+  }
   int ways = engine->kind == ENGINE_ONNXRUNTIME ? GRAPH_COUNT : 1;
   double fastest = INFINITY;
   bench_engine best = *engine;

@@ -174,6 +174,12 @@ size_t shape_key_floats(const bench_shape *shape) {
   return (size_t)(shape->batch * shape->heads_kv * shape->len_k * shape->dim);
 }
 
+void shape_kv_strides(const bench_shape *shape, int64_t strides[3]) {
+  strides[0] = shape->heads_kv * shape->len_k * shape->dim;
+  strides[1] = shape->side_by_side ? shape->dim : shape->len_k * shape->dim;
+  strides[2] = shape->side_by_side ? shape->heads_kv * shape->dim : shape->dim;
+}
+
 double shape_score_bytes(const bench_shape *shape) {
   return sizeof(float) * (double)(shape->batch * shape->heads_q) * (double)shape->len_q *
          (double)shape->len_k;

@@ -15,6 +15,7 @@ typedef struct bench_shape {
   int has_window;      /* 0 or 1 */
   int64_t left, right; /* of the window; -1: unbounded */
   int64_t offset;      /* query i stands at key i + offset */
+  int side_by_side;    /* 1: keys and values are (B, Nk, Hkv, D), not (B, Hkv, Nk, D) */
 } bench_shape;
 
 /* The keys that a query sees: [first, first + count). */
@@ -51,6 +52,9 @@ int shape_is_memory_bound(const bench_shape *shape);
 /* How many floats the query (and the output), the key (and the value) hold. */
 size_t shape_query_floats(const bench_shape *shape);
 size_t shape_key_floats(const bench_shape *shape);
+
+/* shape_kv_strides - of the key and the value: batch, head, row. */
+void shape_kv_strides(const bench_shape *shape, int64_t strides[3]);
 
 /* shape_score_bytes - of all score matrices together. */
 double shape_score_bytes(const bench_shape *shape);

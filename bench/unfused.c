@@ -61,14 +61,17 @@ static void attend_head(const bench_unfused *unfused, int64_t head, float *score
   const bench_inputs *inputs = unfused->inputs;
   int len_q = (int)shape->len_q, len_k = (int)shape->len_k, dim = (int)shape->dim;
   int64_t head_kv = head / (shape->heads_q / shape->heads_kv);
-  int64_t offset_q = head * shape->len_q * shape->dim, offset_kv = head_kv * shape->len_k * shape->dim;
+  int64_t offset_q = head * shape->len_q * shape->dim, strides[3];
+  shape_kv_strides(shape, strides);
+  int64_t offset_kv = head_kv / shape->heads_kv * strides[0] + head_kv % shape->heads_kv * strides[1];
+  int stride_kv = (int)strides[2];
   float scale = 1 / sqrtf((float)dim);
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, len_q, len_k, dim, scale, inputs->query + offset_q,
-              dim, inputs->key + offset_kv, dim, 0, scores, len_k);
+              dim, inputs->key + offset_kv, stride_kv, 0, scores, len_k);
   for (int64_t i = 0; i < shape->len_q; i++)
     softmax_row(scores + i * shape->len_k, shape_see(shape, i), shape->len_k);
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, len_q, dim, len_k, 1, scores, len_k,
-              inputs->value + offset_kv, dim, 0, inputs->output + offset_q, dim);
+              inputs->value + offset_kv, stride_kv, 0, inputs->output + offset_q, dim);
 }
 
 static void attend_heads(void *job, int member, int members) {

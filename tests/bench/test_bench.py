@@ -14,7 +14,7 @@ import xml.etree.ElementTree as xml
 
 BENCH = sys.argv.pop(1)
 PLOT = pathlib.Path(__file__).resolve().parents[2] / "bench" / "plot.py"
-ALWAYS = {"shape", "batch", "heads_q", "heads_kv", "len_q", "len_k", "dim", "causal", "offset", "engine", "how",
+ALWAYS = {"shape", "batch", "heads_q", "heads_kv", "len_q", "len_k", "dim", "causal", "offset", "kv_layout", "engine", "how",
           "threads", "isa", "median_ms", "gflops", "fma_peak_gflops", "pairs_used", "pairs_taken", "probe_spread",
           "calls_per_repeat", "cpu", "blas", "blas_core", "version"}
 # They may be null: nothing good on a noisy machine, no window, not memory-bound, no rival.
@@ -68,6 +68,16 @@ class Rows(unittest.TestCase):
         _, rows = bench("--shapes", "2:4:2:40:70:16:1:9:-1:30,1:2:2:50:50:16:0:4:6", "--threads", "1,2")
         self.assertEqual({(row["window_left"], row["window_right"], row["offset"]) for row in rows},
                          {(9, None, 30), (4, 6, 0)})  # that the outputs agree is checked by the bench itself
+
+    def test_heads_side_by_side_reach_the_engines(self):
+        shape = "2:4:2:3:70:16:0"
+        table, rows = bench("--shapes", shape, "--threads", "1,2", "--kv-layout", "bnhd", "--engine", "all")
+        self.assertIn("\nkeys and values of (batch, length, heads, size)\n", table)
+        self.assertEqual({row["kv_layout"] for row in rows}, {"bnhd"})
+        self.assertEqual({row["engine"] for row in rows}, {"auto", "builtin", "blas", "unfused"})
+        table, rows = bench("--shapes", shape, "--threads", "1", "--engine", "auto", "--kv-layout", "bhnd")
+        self.assertNotIn("keys and values of", table)
+        self.assertEqual({row["kv_layout"] for row in rows}, {"bhnd"})
 
     def test_flops_count_what_is_seen(self):
         _, rows = bench("--shapes", "1:2:2:50:50:16:1:3:-1", "--threads", "1", "--engine", "auto")

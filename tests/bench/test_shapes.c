@@ -89,8 +89,8 @@ static void test_counts_are_those_of_the_rule(void **state) {
     for (int left = -1; left < 4; left++)
       for (int right = -1; right < 4; right++)
         for (int offset = -3; offset < 7; offset++) {
-          check_counts(
-              &(bench_shape){"x", 2, 6, 3, 4, 7, 5, causal, left >= 0 || right >= 0, left, right, offset});
+          check_counts(&(bench_shape){"x", 2, 6, 3, 4, 7, 5, causal, left >= 0 || right >= 0, left, right,
+                                      offset, 0});
           tried++;
         }
   assert_int_equal(tried, 500);
