@@ -62,18 +62,28 @@ static inline __m512i emulated_cvtps_epi32(__m512 a) {
   return simde_mm512_loadu_si512(whole);
 }
 
+static inline __m512 emulated_shuffle_f32x4(__m512 a, __m512 b, int order) {
+  float from[2][16], to[16];
+  simde_mm512_storeu_ps(from[0], a);
+  simde_mm512_storeu_ps(from[1], b);
+  for (int i = 0; i < 16; i++) to[i] = from[i / 8][(order >> i / 4 * 2 & 3) * 4 + i % 4];
+  return simde_mm512_loadu_ps(to);
+}
+
 #undef _mm512_mask_loadu_ps
 #undef _mm512_mask_storeu_ps
 #undef _mm512_reduce_add_ps
 #undef _mm512_reduce_max_ps
 #undef _mm512_scalef_ps
 #undef _mm512_cvtps_epi32
+#undef _mm512_shuffle_f32x4
 #define _mm512_mask_loadu_ps  emulated_mask_loadu_ps
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
 #define _mm512_reduce_add_ps  emulated_reduce_add_ps
 #define _mm512_reduce_max_ps  emulated_reduce_max_ps
 #define _mm512_scalef_ps      emulated_scalef_ps
 #define _mm512_cvtps_epi32    emulated_cvtps_epi32
+#define _mm512_shuffle_f32x4  emulated_shuffle_f32x4
 
 #include "kernels/vec_avx512.h"
 

@@ -28,6 +28,11 @@ static inline int64_t few_stream(int64_t rows, int64_t streams) {
   return stream > 0 && stream % 2 == 0 ? stream - 1 : stream;
 }
 
+/* The same of rows that dot products are made of. Those of a stretch are far apart anyway, and all go into streams. */
+static inline int64_t few_dot_stream(const attn__product *p, int64_t rows, int64_t streams) {
+  return p->stretch > 0 ? rows / streams : few_stream(rows, streams);
+}
+
 /* What is a constant at every call: rows of a, and of b those that they meet together, one of each stream; whether they ask
  * for lines of what comes next. */
 typedef struct few_form {
@@ -70,11 +75,11 @@ static ALWAYS_INLINE int few_lines(const few_form form) {
   return form.asks * ((form.streams * VEC_WIDTH + ASK_LINE - 1) / ASK_LINE);
 }
 
-/* c = a b^T for rows of a from row on and row col of each stream of b. Row 0 asks for the rows after these. */
-static ALWAYS_INLINE void few_dots(const attn__product *p, const few_form form, int64_t row, int64_t col,
-                                   int64_t stream) {
+/* The sums of rows of a from row on times row col of each stream of b. Row 0 asks for the rows after these. */
+static ALWAYS_INLINE void few_multiply(const attn__product *p, const few_form form, int64_t row,
+                                       int64_t col, int64_t stream, vec (*sums)[FEW_LANES]) {
   const int rows = form.rows, streams = form.streams;
-  vec sums[FEW_LANES][FEW_LANES], right[FEW_LANES];
+  vec right[FEW_LANES];
   const int64_t stride_a = p->stride_a, stride_b = stream * p->b.stride, inner = p->inner;
   const float *a = p->a + row * stride_a, *b = p->b.data + col * p->b.stride;
   const vec zero = vec_set(0);
@@ -102,10 +107,17 @@ static ALWAYS_INLINE void few_dots(const attn__product *p, const few_form form, 
       UNROLLED for (int j = 0; j < streams; j++) sums[r][j] = vec_fma(left, right[j], sums[r][j]);
     }
   }
-  UNROLLED for (int r = 0; r < rows; r++) {
+}
+
+/* c = a b^T for these. */
+static ALWAYS_INLINE void few_dots(const attn__product *p, const few_form form, int64_t row, int64_t col,
+                                   int64_t stream) {
+  vec sums[FEW_LANES][FEW_LANES];
+  few_multiply(p, form, row, col, stream, sums);
+  UNROLLED for (int r = 0; r < form.rows; r++) {
     float dots[FEW_LANES], *c = p->c + (row + r) * p->stride_c + col;
     vec_store_sums(dots, sums[r]);
-    UNROLLED for (int j = 0; j < streams; j++) c[j * stream] = dots[j];
+    UNROLLED for (int j = 0; j < form.streams; j++) c[j * stream] = dots[j];
   }
 }
 
@@ -113,7 +125,7 @@ static ALWAYS_INLINE void few_dots(const attn__product *p, const few_form form, 
 static ALWAYS_INLINE void few_rows(const attn__product *p, const few_form form, int64_t row) {
   const few_form single = {form.rows, 1, 0};
   int64_t first = 0, stream;
-  for (; (stream = few_stream(p->cols - first, form.streams)) > 0; first += stream * form.streams)
+  for (; (stream = few_dot_stream(p, p->cols - first, form.streams)) > 0; first += stream * form.streams)
     for (int64_t col = first; col < first + stream; col++) {
       few_ask_rows(p, form, row, p->inner);
       few_dots(p, form, row, col, stream);
@@ -121,19 +133,56 @@ static ALWAYS_INLINE void few_rows(const attn__product *p, const few_form form, 
   for (int64_t col = first; col < p->cols; col++) few_dots(p, single, row, col, 0);
 }
 
+#ifdef VEC_FOURS
+/* Sixteen dot products each of up to four rows of four streams go to four rows of c: by fours, which takes less than one by
+ * one. */
+static inline void few_put(const float *dots, int64_t count, float *c, int64_t stride_c, int64_t stream) {
+  vec turned[4];
+  if (count < 4) {
+    for (int64_t n = 0; n < count * VEC_WIDTH; n++)
+      c[n / 4 % 4 * stride_c + n % 4 * stream + n / VEC_WIDTH] = dots[n];
+    return;
+  }
+  UNROLLED for (int i = 0; i < 4; i++) turned[i] = vec_load(dots + i * VEC_WIDTH);
+  vec_turn_fours(turned);
+  UNROLLED for (int j = 0; j < 4; j++) vec_store_fours(c + j * stream, stride_c, turned[j]);
+}
+
+/* few_rows for four rows and streams. */
+static ALWAYS_INLINE void few_four_rows(const attn__product *p, const few_form form, int64_t row) {
+  const few_form single = {4, 1, 0};
+  float dots[4 * VEC_WIDTH], *c = p->c + row * p->stride_c;
+  vec sums[FEW_LANES][FEW_LANES];
+  int64_t first = 0, stream;
+  for (; (stream = few_dot_stream(p, p->cols - first, 4)) > 0; first += stream * 4)
+    for (int64_t n = 0; n < stream; n++) {
+      few_ask_rows(p, form, row, p->inner);
+      few_multiply(p, form, row, first + n, stream, sums);
+      vec_store(dots + n % 4 * VEC_WIDTH, vec_sums(sums));
+      if (n % 4 == 3 || n + 1 == stream)
+        few_put(dots, n % 4 + 1, c + first + n / 4 * 4, p->stride_c, stream);
+    }
+  for (int64_t col = first; col < p->cols; col++) few_dots(p, single, row, col, 0);
+}
+#else
+static ALWAYS_INLINE void few_four_rows(const attn__product *p, const few_form form, int64_t row) {
+  few_rows(p, form, row);
+}
+#endif
+
 /* The first four rows, which ask for lines. */
-static NEVER_INLINE void few_rows_asking(const attn__product *p) {
-  few_rows(p, (few_form){4, FEW_STREAMS, 1}, 0);
+static NEVER_INLINE void few_four_asking(const attn__product *p) {
+  few_four_rows(p, (few_form){4, FEW_STREAMS, 1}, 0);
 }
 
 /* The products of some rows of b. */
 static void few_transposed(const attn__product *p) {
   int64_t row = 0;
   if (few_asks_lines(p)) {
-    few_rows_asking(p);
+    few_four_asking(p);
     row = 4;
   }
-  for (; row + 4 <= p->rows; row += 4) few_rows(p, (few_form){4, FEW_STREAMS, 0}, row);
+  for (; row + 4 <= p->rows; row += 4) few_four_rows(p, (few_form){4, FEW_STREAMS, 0}, row);
   for (; row + 2 <= p->rows; row += 2) few_rows(p, (few_form){2, 4, 0}, row);
   if (row < p->rows) few_rows(p, (few_form){1, 4, 0}, row);
 }
@@ -159,7 +208,7 @@ static void multiply_transposed(const attn__product *p) {
 static ALWAYS_INLINE vec few_added(const int count, const vec *left, const vec *right, vec c) {
   vec sum = vec_mul(left[0], right[0]);
   UNROLLED for (int i = 1; i < count / 2; i++) sum = vec_fma(left[i], right[i], sum);
-  UNROLLED for (int i = count > 1 ? count / 2 : 1; i < count; i++) c = vec_fma(left[i], right[i], c);
+  UNROLLED for (int i = (count + 1) / 2; i < count; i++) c = vec_fma(left[i], right[i], c);
   return vec_add(c, sum);
 }
 

@@ -126,6 +126,48 @@ static inline void vec_store_sums(float *out, const vec a[4]) {
   _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1)));
 }
 
+/* For vectors of four fours. */
+#define VEC_FOURS
+
+static inline __m512 vec_fold_two(vec a, vec b) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+
+static inline __m512 vec_add_pairs(vec a, vec b) {
+  return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+}
+
+/* Those of vec_store_sums for a[r] are four number r: the same sums in the same order. */
+static inline vec vec_sums(vec (*a)[4]) {
+  vec fours[2];
+  for (int h = 0; h < 2; h++) {
+    vec(*rows)[4] = a + 2 * h;
+    fours[h] = vec_add_pairs(
+        vec_add_pairs(vec_fold_two(rows[0][0], rows[1][0]), vec_fold_two(rows[0][1], rows[1][1])),
+        vec_add_pairs(vec_fold_two(rows[0][2], rows[1][2]), vec_fold_two(rows[0][3], rows[1][3])));
+  }
+  return _mm512_add_ps(_mm512_shuffle_f32x4(fours[0], fours[1], 0x88),
+                       _mm512_shuffle_f32x4(fours[0], fours[1], 0xdd));
+}
+
+/* Four number r goes to out + r * stride. */
+static inline void vec_store_fours(float *out, int64_t stride, vec a) {
+  _mm_storeu_ps(out, _mm512_castps512_ps128(a));
+  _mm_storeu_ps(out + stride, _mm512_extractf32x4_ps(a, 1));
+  _mm_storeu_ps(out + 2 * stride, _mm512_extractf32x4_ps(a, 2));
+  _mm_storeu_ps(out + 3 * stride, _mm512_extractf32x4_ps(a, 3));
+}
+
+/* Number i of four r of a[j] becomes number j of four r of a[i]. */
+static inline void vec_turn_fours(vec a[4]) {
+  const vec low = _mm512_unpacklo_ps(a[0], a[1]), high = _mm512_unpackhi_ps(a[0], a[1]);
+  const vec low_2 = _mm512_unpacklo_ps(a[2], a[3]), high_2 = _mm512_unpackhi_ps(a[2], a[3]);
+  a[0] = _mm512_shuffle_ps(low, low_2, 0x44);
+  a[1] = _mm512_shuffle_ps(low, low_2, 0xee);
+  a[2] = _mm512_shuffle_ps(high, high_2, 0x44);
+  a[3] = _mm512_shuffle_ps(high, high_2, 0xee);
+}
+
 static inline float vec_largest(vec a) {
   return _mm512_reduce_max_ps(a);
 }
