@@ -137,7 +137,7 @@ static inline __m512 vec_add_pairs(vec a, vec b) {
   return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
 }
 
-/* Those of vec_store_sums for a[r] are four number r: the same sums in the same order. */
+/* Four number r are the sums that vec_store_sums makes of a[r], made in the same order. */
 static inline vec vec_sums(vec (*a)[4]) {
   vec fours[2];
   for (int h = 0; h < 2; h++) {
