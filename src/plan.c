@@ -185,8 +185,10 @@ static void choose_heads(attn__plan *plan, const attn__problem *problem, const a
   const int64_t rows = problem->group * problem->len_q;
   const int32_t one_tile = plan->direct && plan->query_parts * plan->head_parts == 1;
   if (!one_tile || !around_positions(problem) || !attn__kv_heads_side_by_side(problem)) return;
-  int64_t unit, most = attn__min(most_rows(plan, problem, engine, &unit), ATTN__FEW_TOGETHER) / rows;
-  if (threads > 1) most = attn__clamp(problem->batch * problem->heads_kv * plan->splits / threads, 1, most);
+  int64_t unit, fitting = most_rows(plan, problem, engine, &unit) * 3 / 4; /* values have more room here */
+  int64_t most = attn__max(attn__min(fitting, ATTN__FEW_TOGETHER) / rows, 1);
+  const int64_t heads = attn__min(problem->batch * problem->heads_kv, threads * most);
+  if (threads > 1) most = attn__clamp(heads * plan->splits / threads, 1, most);
   plan->stretch_k = STRETCH_K;
   plan->kv_heads = equal_parts(problem->heads_kv, most, 1);
   plan->kv_groups = attn__divide_up(problem->heads_kv, plan->kv_heads);

@@ -33,6 +33,10 @@ static attn__problem random_problem(random_source *source) {
   if (random_once_in(source, 2)) problem.window_left = random_between(source, 0, 400);
   if (random_once_in(source, 2)) problem.window_right = random_between(source, 0, 20);
   if (random_once_in(source, 2)) problem.offset = 0;
+  if (random_once_in(source, 2)) {
+    problem.key.strides = (attn__strides){0, problem.dim, problem.heads_kv * problem.dim};
+    problem.value.strides = (attn__strides){0, problem.dim_v, problem.heads_kv * problem.dim_v};
+  }
   return problem;
 }
 
@@ -82,16 +86,18 @@ static void check_scratch(const attn__plan *plan, const attn__problem *problem,
 static void check_cover(const attn__plan *plan, const attn__problem *problem, int64_t threads) {
   const int64_t tiles = plan->query_parts * plan->head_parts;
   assert_true(plan->tile_q >= 1 && plan->tile_q <= problem->len_q);
-  assert_true(plan->tile_heads >= 1 && plan->tile_heads <= problem->group);
+  assert_true(plan->kv_heads >= 1 && plan->kv_heads <= problem->heads_kv);
+  assert_int_equal(plan->kv_groups, attn__divide_up(problem->heads_kv, plan->kv_heads));
+  assert_true(plan->kv_heads == 1 || (plan->direct && plan->stretch_k > 0));
+  assert_true(plan->tile_heads >= 1 && plan->tile_heads <= problem->group * plan->kv_heads);
   assert_true(plan->tile_k >= 1 && plan->tile_k <= problem->len_k);
   assert_true(plan->score_stride >= plan->tile_k && plan->score_stride % (ATTN_CACHE_LINE / 4) == 0);
   assert_int_equal(plan->query_parts, attn__divide_up(problem->len_q, plan->tile_q));
-  assert_int_equal(plan->head_parts, attn__divide_up(problem->group, plan->tile_heads));
+  assert_int_equal(plan->head_parts, attn__divide_up(problem->group * plan->kv_heads, plan->tile_heads));
   assert_true(plan->tile_heads == 1 || plan->tile_q == problem->len_q);
   assert_true(plan->block_tiles >= 1 && plan->block_tiles <= ATTN__PLAN_BLOCK_TILES);
   assert_int_equal(plan->blocks, attn__divide_up(tiles, plan->block_tiles));
-  const int64_t groups = problem->batch * problem->heads_kv;
-  assert_int_equal(plan->all_blocks, groups * plan->blocks);
+  assert_int_equal(plan->all_blocks, problem->batch * plan->kv_groups * plan->blocks);
   assert_in_range(plan->task_blocks, 1, plan->forward ? attn__min(plan->blocks, 8) : 1);
   assert_int_equal(plan->tasks, plan->part.count ? plan->all_blocks * plan->splits
                                                  : attn__divide_up(plan->all_blocks, plan->task_blocks));
@@ -105,7 +111,7 @@ static void check_cover(const attn__plan *plan, const attn__problem *problem, in
 /* What results depend on. */
 static void assert_same_tiles(const attn__plan *a, const attn__plan *b) {
   assert_int_equal(a->tile_q, b->tile_q);
-  assert_int_equal(a->tile_heads, b->tile_heads);
+  assert_int_equal(a->tile_heads * b->kv_heads, b->tile_heads * a->kv_heads);
   assert_int_equal(a->tile_k, b->tile_k);
   assert_int_equal(a->edge_rows, b->edge_rows);
   assert_int_equal(a->part_rows, b->part_rows);
@@ -128,6 +134,7 @@ static void check_plan(const attn__problem *problem, const attn__engine *engine)
     check_cover(&plan, problem, threads[n]);
     check_scratch(&plan, problem, engine);
     assert_same_tiles(&plan, &one);
+    assert_int_equal(plan.stretch_k, one.stretch_k);
   }
 }
 
@@ -475,9 +482,13 @@ static void test_scratch_of_common_heads_is_small(void **state) {
                                    .window_left = ATTN__UNBOUNDED,
                                    .window_right = ATTN__UNBOUNDED};
           const int64_t others[] = {dim, 1, 2048};
-          for (size_t n = 0; n < COUNT_OF(others) * COUNT_OF(engines); n++) {
-            problem.dim_v = others[n / COUNT_OF(engines)];
-            assert_true(attn__plan_make(&problem, &engines[n % COUNT_OF(engines)], 8).scratch.bytes <=
+          for (size_t n = 0; n < 2 * COUNT_OF(others) * COUNT_OF(engines); n++) {
+            problem.dim_v = others[n / 2 / COUNT_OF(engines)];
+            problem.heads_kv = n % 2 ? 1 : 64;
+            problem.heads_q = group * problem.heads_kv;
+            problem.key.strides = (attn__strides){0, dim, 64 * dim};
+            problem.value.strides = (attn__strides){0, problem.dim_v, 64 * problem.dim_v};
+            assert_true(attn__plan_make(&problem, &engines[n / 2 % COUNT_OF(engines)], 8).scratch.bytes <=
                         1 << 20);
           }
         }
