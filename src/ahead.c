@@ -42,7 +42,7 @@ static void append_part(attn__ahead *ahead, const attn__problem *problem, const 
                         const attn__kv_tile *tile, int64_t part) {
   const int64_t n = part / plan->splits, split = part % plan->splits;
   const int64_t group = attn__plan_group(plan, n);
-  const int64_t b = group / plan->kv_groups, h = group % plan->kv_groups * plan->kv_heads;
+  const int64_t b = group / plan->kv_groups, h = attn__plan_kv_head(plan, group);
   const int64_t rows = attn__divide_up(plan->block_tiles, plan->head_parts) * plan->tile_q;
   const attn__sequence sequence = attn__sequence_of(problem, b);
   attn__score_tile block = {.b = b, .first_head = h * problem->group, .heads = 1};
@@ -57,7 +57,7 @@ static void append_part(attn__ahead *ahead, const attn__problem *problem, const 
   if (keys.b == tile->b && h == tile->h && tile->first <= keys.first && keys.first < past)
     keys.first = past;
   keys.count = attn__min(plan->tile_k, end - keys.first);
-  keys.more = attn__min(plan->kv_heads, problem->heads_kv - h) - 1;
+  keys.more = attn__plan_kv_heads(plan, problem, h) - 1;
   const float *query = attn__input_row(&problem->query, sequence.batch_q, block.first_head,
                                        sequence.first_q + block.first_query);
   if (!plan->direct)

@@ -177,24 +177,6 @@ static void choose_splits(attn__plan *plan, const attn__problem *problem) {
   plan->splits = split ? attn__divide_up(problem->len_k, keys) : 1;
 }
 
-/* Few queries of several key heads that lie side by side are one tile, as far as there is a task for each thread, and meet
- * the keys by stretches: so memory is read from end to end. Bits follow the stretches, not how many heads there are; around
- * centers they would, as these are of each head. */
-static void choose_heads(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
-                         int64_t threads) {
-  const int64_t rows = problem->group * problem->len_q;
-  const int32_t one_tile = plan->direct && plan->query_parts * plan->head_parts == 1;
-  if (!one_tile || !around_positions(problem) || !attn__kv_heads_side_by_side(problem)) return;
-  int64_t unit, fitting = most_rows(plan, problem, engine, &unit) * 3 / 4; /* values have more room here */
-  int64_t most = attn__max(attn__min(fitting, ATTN__FEW_TOGETHER) / rows, 1);
-  const int64_t heads = attn__min(problem->batch * problem->heads_kv, threads * most);
-  if (threads > 1) most = attn__clamp(heads * plan->splits / threads, 1, most);
-  plan->stretch_k = STRETCH_K;
-  plan->kv_heads = equal_parts(problem->heads_kv, most, 1);
-  plan->kv_groups = attn__divide_up(problem->heads_kv, plan->kv_heads);
-  plan->tile_heads = problem->group * plan->kv_heads;
-}
-
 /* Numbers of all queries, keys and values. */
 static double inputs(const attn__problem *problem) {
   const double keys = (double)problem->heads_kv * (double)problem->len_k;
@@ -367,6 +349,48 @@ static void choose_parts(attn__plan *plan, const attn__problem *problem, const a
   if (attn__plan_scratch(&parts) <= (uint64_t)parts.strands * SCRATCH_BYTES) *plan = parts;
 }
 
+/* Blocks, tasks and scratch. */
+static void lay_out(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
+                    int64_t threads) {
+  choose_blocks(plan, problem, engine, threads);
+  lay_out_scratch(plan, problem, engine);
+  choose_parts(plan, problem, engine, threads);
+}
+
+/* 1 if few queries of several key heads that lie side by side can be one tile: around centers its range, and so the bits,
+ * would follow which heads these are. */
+static int32_t can_share_tiles(const attn__plan *plan, const attn__problem *problem) {
+  return plan->direct && plan->query_parts * plan->head_parts == 1 && around_positions(problem) &&
+         attn__kv_heads_side_by_side(problem);
+}
+
+/* A tile of so many key heads at most, if threads have equal work then and the scratch is no larger than it may be. */
+static int32_t share_tiles(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
+                           int64_t threads, int64_t heads) {
+  attn__plan shared = *plan;
+  shared.kv_heads = equal_parts(problem->heads_kv, heads, 1);
+  shared.kv_groups = attn__divide_up(problem->heads_kv, shared.kv_heads);
+  shared.tile_heads = problem->group * shared.kv_heads;
+  lay_out(&shared, problem, engine, threads);
+  const int32_t even = shared.tasks % threads == 0 || shared.tasks >= threads * TASKS_PER_THREAD;
+  if (!even || attn__plan_scratch(&shared) > (uint64_t)shared.strands * SCRATCH_BYTES) return 0;
+  *plan = shared;
+  return 1;
+}
+
+/* Heads that lie side by side meet the keys by stretches, so that memory is read from end to end. Bits follow the stretches,
+ * not how many heads share a tile. */
+static void choose_heads(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
+                         int64_t threads) {
+  if (can_share_tiles(plan, problem)) {
+    const int64_t most = ATTN__FEW_TOGETHER / (problem->group * problem->len_q);
+    plan->stretch_k = STRETCH_K;
+    for (int64_t heads = attn__min(most, problem->heads_kv); heads > 1; heads /= 2)
+      if (share_tiles(plan, problem, engine, threads, heads)) return;
+  }
+  lay_out(plan, problem, engine, threads);
+}
+
 /* 1 if surely no query of a batch entry sees a key. */
 static int32_t sees_nothing(const attn__problem *problem, int64_t b) {
   const attn__sequence sequence = attn__sequence_of(problem, b);
@@ -408,9 +432,6 @@ attn__plan attn__plan_make(const attn__problem *problem, const attn__engine *eng
   choose_edges(&plan, problem, engine);
   threads = threads_paid(problem, threads);
   choose_heads(&plan, problem, engine, threads);
-  choose_blocks(&plan, problem, engine, threads);
-  lay_out_scratch(&plan, problem, engine);
-  choose_parts(&plan, problem, engine, threads);
   choose_ahead(&plan, problem, engine);
   return plan;
 }

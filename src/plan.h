@@ -14,8 +14,8 @@ enum {
 
 /* The query tiles of a head group: tile t covers query part t / head_parts, of tile_q queries, and head
  * part t % head_parts, of tile_heads heads. A tile has one head, unless all queries of several fit. Tile
- * sizes depend on the shape, the score function and the engine alone, so that results do too; but for the heads of a tile of
- * several key heads, which may be fewer for more threads. */
+ * sizes depend on the shape, the score function, the engine and whether heads lie side by side alone, so that results do too;
+ * but for the heads of a tile of several key heads, which may be fewer for more threads. */
 typedef struct attn__plan {
   int32_t empty; /* no query sees a key: nothing to multiply, and all below is 0 */
   int64_t tile_q, tile_heads, tile_k;
@@ -79,6 +79,15 @@ static inline int64_t attn__plan_group(const attn__plan *plan, int64_t n) {
 }
 static inline int64_t attn__plan_block(const attn__plan *plan, int64_t n) {
   return plan->forward ? n % plan->blocks : plan->blocks - 1 - n % plan->blocks;
+}
+
+/* The first key head of a head group, and how many it has. */
+static inline int64_t attn__plan_kv_head(const attn__plan *plan, int64_t group) {
+  return group % plan->kv_groups * plan->kv_heads;
+}
+static inline int64_t attn__plan_kv_heads(const attn__plan *plan, const attn__problem *problem,
+                                          int64_t kv_head) {
+  return attn__min(plan->kv_heads, problem->heads_kv - kv_head);
 }
 
 /* The scratch that all strands need together, in bytes. */

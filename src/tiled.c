@@ -177,8 +177,8 @@ static void go_to(attn__strand *s, int64_t n, const attn__state *state) {
   const attn__plan *plan = s->job->plan;
   const int64_t group = attn__plan_group(plan, n), first = attn__plan_block(plan, n) * plan->block_tiles;
   s->b = group / plan->kv_groups;
-  s->kv_head = group % plan->kv_groups * plan->kv_heads;
-  s->kv_heads = attn__min(plan->kv_heads, problem->heads_kv - s->kv_head);
+  s->kv_head = attn__plan_kv_head(plan, group);
+  s->kv_heads = attn__plan_kv_heads(plan, problem, s->kv_head);
   s->sequence = attn__sequence_of(problem, s->b);
   s->tiles = attn__min(plan->block_tiles, plan->query_parts * plan->head_parts - first);
   for (int64_t slot = 0; slot < s->tiles; slot++) place_tile(s, first + slot, slot, state);

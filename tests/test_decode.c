@@ -113,11 +113,11 @@ static void test_heads_side_by_side(void **state) {
     check_threads(&spec, NULL, &source, contexts);
     support_round_ends();
   }
-  const case_spec spec = {.batch = 2,
+  const case_spec spec = {.batch = 11, /* enough for several threads, and so for other heads in a tile */
                           .heads_q = 12,
                           .heads_kv = 6,
                           .len_q = 3,
-                          .len_k = 300,
+                          .len_k = 200,
                           .dim = 20,
                           .key_layout = LAYOUT_ROW_MAJOR,
                           .value_layout = LAYOUT_ROW_MAJOR};

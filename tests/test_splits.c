@@ -105,9 +105,16 @@ static void test_heads_side_by_side(void **state) {
   problem.heads_q = 36;
   assert_int_equal(kv_heads_of(&problem, FEW, 1), 5); /* and 4, not 8 and 1 */
   problem = side_by_side(1, 5000);
-  problem.dim = problem.dim_v = 4096; /* of wide heads fewer rows are a tile */
-  problem.key.strides = problem.value.strides = (attn__strides){0, 4096, 8 * 4096};
-  assert_int_equal(kv_heads_of(&problem, FEW, 1), 2);
+  problem.dim = problem.dim_v = 1024; /* of wide heads fewer rows are a tile */
+  problem.key.strides = problem.value.strides = (attn__strides){0, 1024, 8 * 1024};
+  assert_int_equal(kv_heads_of(&problem, FEW, 1), 4);
+  problem = side_by_side(1, 3000); /* three parts are not for two threads */
+  assert_int_equal(kv_heads_of(&problem, FEW, 2), 4);
+  problem = side_by_side(1, 32768); /* states of parts that do not fit */
+  problem.dim = problem.dim_v = 256;
+  problem.key.strides = problem.value.strides = (attn__strides){0, 256, 8 * 256};
+  assert_int_equal(kv_heads_of(&problem, FEW, 2), 4);
+  assert_int_equal(attn__plan_make(&problem, &engines[FEW], 2).strands, 2);
 }
 
 /* Head by head: heads apart, one head, more rows, middles of each head. */

@@ -39,7 +39,7 @@
  *
  * RESULTS
  *   The same call gives the same bits for any number of threads, for a batch entry alone or among
- *   others, and on every run. Other instruction sets, engines or BLAS builds may round differently.
+ *   others, and on every run. Other instruction sets, engines, layouts or BLAS builds may round differently.
  *   What a mask hides cannot leak: NaN, Inf or garbage in a masked key or value changes no bit. NaN in
  *   what is visible propagates, as in the formula.
  *   A query that sees no key gives an output of +0.0, weights of 0 and an LSE of -infinity (with a sink: of

@@ -61,7 +61,7 @@ typedef struct attn__product {
   int64_t stretch; /* rows of b that all of them meet before the next rows; 0: each meets all of its own */
 } attn__product;
 
-enum { ATTN__FEW_TOGETHER = 32 };
+enum { ATTN__FEW_TOGETHER = 32 }; /* rows of several products of few rows together, at most */
 
 enum {
   ATTN__THIRDS_STRIP = 16,     /* rows or columns of a strip */
