@@ -139,8 +139,11 @@ static ALWAYS_INLINE void few_rows(const attn__product *p, const few_form form, 
 static inline void few_put(const float *dots, int64_t count, float *c, int64_t stride_c, int64_t stream) {
   vec turned[4];
   if (count < 4) {
-    for (int64_t n = 0; n < count * VEC_WIDTH; n++)
-      c[n / 4 % 4 * stride_c + n % 4 * stream + n / VEC_WIDTH] = dots[n];
+    for (const float *end = dots + count * VEC_WIDTH; dots < end; dots += VEC_WIDTH, c++) {
+      UNROLLED for (int r = 0; r < 4; r++) {
+        UNROLLED for (int j = 0; j < 4; j++) c[r * stride_c + j * stream] = dots[4 * r + j];
+      }
+    }
     return;
   }
   UNROLLED for (int i = 0; i < 4; i++) turned[i] = vec_load(dots + i * VEC_WIDTH);
