@@ -336,6 +336,11 @@ static void lay_out_scratch(attn__plan *plan, const attn__problem *problem, cons
   if (plan->splits > 1) append_total(plan, rows, problem->dim_v);
 }
 
+/* 1 if each thread has no more scratch than it may. */
+static int32_t fits_scratch(const attn__plan *plan) {
+  return attn__plan_scratch(plan) <= (uint64_t)plan->strands * SCRATCH_BYTES;
+}
+
 /* Where there are enough blocks, or as many for each thread, each is a task and goes through its splits in turn. Else each
  * split of each is a task, if there is room for their states. */
 static void choose_parts(attn__plan *plan, const attn__problem *problem, const attn__engine *engine,
@@ -346,7 +351,7 @@ static void choose_parts(attn__plan *plan, const attn__problem *problem, const a
   parts.tasks = parts.part.count = plan->all_blocks * plan->splits;
   parts.strands = attn__min(threads, parts.tasks);
   lay_out_scratch(&parts, problem, engine);
-  if (attn__plan_scratch(&parts) <= (uint64_t)parts.strands * SCRATCH_BYTES) *plan = parts;
+  if (fits_scratch(&parts)) *plan = parts;
 }
 
 /* Blocks, tasks and scratch. */
@@ -373,7 +378,7 @@ static int32_t share_tiles(attn__plan *plan, const attn__problem *problem, const
   shared.tile_heads = problem->group * shared.kv_heads;
   lay_out(&shared, problem, engine, threads);
   const int32_t even = shared.tasks % threads == 0 || shared.tasks >= threads * TASKS_PER_THREAD;
-  if (!even || attn__plan_scratch(&shared) > (uint64_t)shared.strands * SCRATCH_BYTES) return 0;
+  if (!even || !fits_scratch(&shared)) return 0;
   *plan = shared;
   return 1;
 }

@@ -50,19 +50,22 @@ static void check_threads(const case_spec *spec, const char *option, random_sour
   check_same_bits(&one, &several, contexts);
 }
 
-static void test_random_calls(void **state) {
-  (void)state;
-  const int64_t rounds = support_rounds(60);
+static void check_rounds(int64_t rounds, case_spec (*spec_of)(random_source *source)) {
   attn_context *contexts[2] = {context_with_threads(1), context_with_threads(8)};
   for (int64_t round = 0; round < rounds; round++) {
     random_source source = random_seeded(support_seed() + (uint64_t)round);
     support_round_begins(round);
-    const case_spec spec = random_spec(&source);
+    const case_spec spec = spec_of(&source);
     check_threads(&spec, NULL, &source, contexts);
     support_round_ends();
   }
   attn_destroy(contexts[0]);
   attn_destroy(contexts[1]);
+}
+
+static void test_random_calls(void **state) {
+  (void)state;
+  check_rounds(support_rounds(60), random_spec);
 }
 
 /* Blocks of several tiles, of one head and of several, some of which see no key of a split. */
@@ -98,21 +101,19 @@ static void test_many_rows(void **state) {
   attn_destroy(contexts[1]);
 }
 
+static case_spec side_by_side(random_source *source) {
+  case_spec spec = random_spec(source);
+  spec.heads_kv = random_between(source, 2, 9);
+  spec.heads_q = spec.heads_kv * random_between(source, 1, 4);
+  spec.key_layout = spec.value_layout = LAYOUT_ROW_MAJOR;
+  return spec;
+}
+
 /* Heads of keys and values side by side: of all of them or of some, in stretches of keys that end anywhere. */
 static void test_heads_side_by_side(void **state) {
   (void)state;
-  const int64_t rounds = support_rounds(40);
+  check_rounds(support_rounds(40), side_by_side);
   attn_context *contexts[2] = {context_with_threads(1), context_with_threads(8)};
-  for (int64_t round = 0; round < rounds; round++) {
-    random_source source = random_seeded(support_seed() + (uint64_t)round);
-    support_round_begins(round);
-    case_spec spec = random_spec(&source);
-    spec.heads_kv = random_between(&source, 2, 9);
-    spec.heads_q = spec.heads_kv * random_between(&source, 1, 4);
-    spec.key_layout = spec.value_layout = LAYOUT_ROW_MAJOR;
-    check_threads(&spec, NULL, &source, contexts);
-    support_round_ends();
-  }
   const case_spec spec = {.batch = 11, /* enough for several threads, and so for other heads in a tile */
                           .heads_q = 12,
                           .heads_kv = 6,
