@@ -9,7 +9,7 @@
 enum {
   ATTN__PLAN_TILE_ROWS = 64,   /* the most rows of a tile: queries of several heads */
   ATTN__PLAN_BLOCK_TILES = 32, /* the most query tiles of a block */
-  ATTN__PLAN_WEIGHT_COLS = 64, /* columns of the general score's weight that are packed at a time */
+  ATTN__PLAN_WEIGHT_COLS = 32, /* columns of the general score's weight that are packed at a time */
 };
 
 /* The query tiles of a head group: tile t covers query part t / head_parts, of tile_q queries, and head
