@@ -304,12 +304,17 @@ static void check_together(const attn__kernels *kernels, void (*multiply)(const 
 }
 
 static void check_few_together(const attn__kernels *kernels) {
-  for (int64_t rows = 1; rows <= kernels->few; rows++)
+  for (int64_t rows = 1; rows <= kernels->few; rows++) {
     for (int64_t count = 1; count * rows <= ATTN__FEW_TOGETHER; count += 1 + count / 2)
       for (int64_t n = 1; n <= 150; n += 1 + n / 3) {
         check_together(kernels, kernels->multiply_transposed, (int64_t[3]){rows, n, 150 - n}, count);
         check_together(kernels, kernels->multiply_in_place, (int64_t[3]){rows, n, 150 - n}, count);
       }
+    /* as many as can be together, with as many columns as a part of them has and more */
+    const int64_t most = ATTN__FEW_TOGETHER / rows;
+    for (int64_t cols = 128; cols <= 300; cols += 1 + cols / 9)
+      check_together(kernels, kernels->multiply_in_place, (int64_t[3]){rows, cols, 20}, most);
+  }
 }
 
 static void test_few_rows_together(void **state) {
