@@ -155,7 +155,7 @@ static attn__tile part_of(const attn__strand *s, const attn__tile *tile, int64_t
   if (s->job->plan->thirds)
     part.query_thirds.data += row / ATTN__THIRDS_STRIP * part.query_thirds.strip;
   else
-    part.query += row * problem->dim;
+    part.query += row * s->job->plan->query_stride;
   part.state = attn__state_past(&tile->state, row, problem->dim_v);
   const attn__score_tile scores = attn__tile_scores(&part, NULL, 0);
   /* else each part sees what the tile does: something is wanted of every pair */

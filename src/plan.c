@@ -28,6 +28,7 @@ enum {
   RUNS_PER_THREAD = 8,  /* the same of tasks that are runs of blocks */
   RUN_BLOCKS = 8,       /* blocks of a run, at most: all but the first find keys that are cut already */
   FEW_TO_PACK = 128,    /* up to so many rows of a block, values are not worth packing */
+  FEW_TO_COPY = 256,    /* for up to so many keys, queries are not worth copying */
   PACED_ROWS = 64,      /* up to so many rows of a block, slabs ask all along for what comes next */
   WORTH_ROWS = 4,       /* left over by slabs, or more: fewer take as long */
   PART_ROWS = 2 * ATTN__THIRDS_STRIP, /* of a tile in thirds that meet keys together */
@@ -120,11 +121,15 @@ static void choose_path(attn__plan *plan, const attn__problem *problem, const at
                  attn__product_in_thirds(engine, rows, problem->dim);
 }
 
-/* Dense rows of one head, none of them past the end of a sequence, are a left operand as they stand. */
+/* Rows of one head, none of them past the end of a sequence, are a left operand as they stand. Where there are gaps between
+ * them they share places of the caches, and are copied if they meet many keys. */
 static void choose_queries(attn__plan *plan, const attn__problem *problem) {
+  const int64_t stride = problem->query.strides.row;
+  const int32_t with_gaps = stride > problem->dim && stride <= INT32_MAX && problem->len_k <= FEW_TO_COPY;
   plan->queries_in_place = !plan->direct && !plan->thirds && problem->score_function == ATTN_SCORE_DOT &&
-                           plan->tile_heads == 1 && problem->query.strides.row == problem->dim &&
+                           plan->tile_heads == 1 && (stride == problem->dim || with_gaps) &&
                            !problem->lengths_q && !problem->starts_q;
+  plan->query_stride = plan->queries_in_place ? stride : problem->dim;
 }
 
 /* Keys of a tile in thirds, at most. */
@@ -205,11 +210,15 @@ static int64_t block_rows(const attn__plan *plan, const attn__problem *problem) 
                    problem->len_q * problem->group * plan->kv_heads);
 }
 
-/* Dense rows of values are panels that lie side by side. Many rows of queries meet them sooner if they are packed. */
+/* Rows of whole panels are these, side by side. Many rows of queries meet them sooner if they are packed. Where there are
+ * gaps between them so do half as many, unless packing would wait for memory, and all if a panel is as narrow as a line. */
 static int32_t values_are_panels(const attn__plan *plan, const attn__problem *problem,
                                  const attn__engine *engine) {
-  return !plan->thirds && engine->panel > 0 && problem->dim_v % engine->panel == 0 &&
-         problem->value.strides.row == problem->dim_v && block_rows(plan, problem) <= FEW_TO_PACK;
+  const int64_t stride = problem->value.strides.row;
+  const int32_t gaps = stride > problem->dim_v;
+  const int32_t few = gaps && inputs(problem) <= PACED_CACHE_FLOATS ? FEW_TO_PACK / 2 : FEW_TO_PACK;
+  return !plan->thirds && engine->panel > (gaps ? LINE_FLOATS : 0) && problem->dim_v % engine->panel == 0 &&
+         stride >= problem->dim_v && block_rows(plan, problem) <= few;
 }
 
 /* 1 if batch entries may see different keys; else the first tells of a batch of any size. */

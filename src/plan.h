@@ -36,6 +36,7 @@ typedef struct attn__plan {
   int32_t direct;      /* few rows: keys and values are multiplied where they stand */
   int32_t thirds;      /* queries, keys, weights and values are multiplied in thirds (kernels/bfloat.h) */
   int32_t queries_in_place; /* queries are multiplied where they stand */
+  int64_t query_stride;     /* from a row of queries, as they are multiplied, to the next */
   int32_t values_in_place;  /* so are values, direct or as panels; those that are not finite are packed */
   int32_t ahead;            /* what will be read next is asked for: all of it does not fit a cache */
   int32_t ahead_outputs;    /* so is the output, soon to be written; also where another core may have it */

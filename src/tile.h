@@ -43,7 +43,7 @@ typedef struct attn__tile {
   int64_t b, first_head, heads, first_query, queries, rows;
   attn__key_range visible;
   const float
-      *query; /* rows x dim: as they are multiplied, in the array or in the scratch; NULL: in thirds */
+      *query; /* rows of dim, as they are multiplied, in the array or in the scratch; NULL: in thirds */
   attn__thirds_strips query_thirds;
   int32_t held; /* by the thirds: every number of the queries */
   attn__state state;

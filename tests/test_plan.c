@@ -342,8 +342,8 @@ static void test_parts_in_thirds(void **state) {
   assert_int_equal(plan.edge_rows, ATTN__PLAN_TILE_ROWS);
 }
 
-/* Dense queries of one head are read where they stand, if none of them is padding; dense values that are panels where they
- * serve few rows. */
+/* Queries of one head are read where they stand, if none of them is padding; with gaps between their rows if they meet few
+ * keys. So are values that are panels, where they serve few rows. */
 static void test_what_stays_in_place(void **state) {
   (void)state;
   const int64_t lengths[] = {100, 200}; /* as starts too: a sequence of 100 */
@@ -361,18 +361,27 @@ static void test_what_stays_in_place(void **state) {
                                .window_left = ATTN__UNBOUNDED,
                                .window_right = ATTN__UNBOUNDED,
                                .window_dilation = 1};
-  attn__problem copied[] = {plain, plain, plain, plain, plain, plain, plain},
+  attn__problem copied[] = {plain, plain, plain, plain, plain, plain, plain, plain},
                 packed[] = {plain, plain, plain};
   assert_true(attn__plan_make(&plain, &engines[3], 1).queries_in_place);
-  copied[0].query.strides.row = 41;
+  attn__problem gaps = plain;
+  gaps.query.strides.row = 41;
+  gaps.len_k = 256;
+  const attn__plan stays = attn__plan_make(&gaps, &engines[3], 1);
+  assert_true(stays.queries_in_place && stays.query_stride == 41);
+  copied[0] = gaps;
+  copied[0].len_k = 257;
   copied[1].query.strides.row = -40;
   copied[2].lengths_q = lengths;
   copied[3].starts_q = lengths;
   copied[4].score_function = ATTN_SCORE_GENERAL;
   copied[5].score_function = ATTN_SCORE_ADDITIVE;
   copied[6].len_q = 20; /* so that a tile has both heads */
-  for (size_t n = 0; n < COUNT_OF(copied); n++)
-    assert_false(attn__plan_make(&copied[n], &engines[3], 1).queries_in_place);
+  copied[7].query.strides.row = (int64_t)INT32_MAX + 1;
+  for (size_t n = 0; n < COUNT_OF(copied); n++) {
+    const attn__plan plan = attn__plan_make(&copied[n], &engines[3], 1);
+    assert_true(!plan.queries_in_place && plan.query_stride == 40);
+  }
   attn__problem few = plain;
   few.heads_q = few.group = 1;
   few.len_q = 128;
@@ -380,11 +389,21 @@ static void test_what_stays_in_place(void **state) {
   assert_true(attn__plan_make(&few, &engines[2], 1).values_in_place);
   assert_false(attn__plan_make(&few, &engines[0], 1).values_in_place);
   for (size_t n = 0; n < COUNT_OF(packed); n++) packed[n] = few;
-  packed[0].value.strides.row = 65;
+  packed[0].value.strides.row = 65; /* gaps, and more than 64 rows */
   packed[1].dim_v = packed[1].value.strides.row = 72;
   packed[2].len_q = 129;
   for (size_t n = 0; n < COUNT_OF(packed); n++)
     assert_false(attn__plan_make(&packed[n], &engines[3], 1).values_in_place);
+  attn__problem far = packed[0]; /* more than eight MiB, of which packing would wait for each row */
+  far.len_k = 1 << 15;
+  assert_true(attn__plan_make(&far, &engines[3], 1).values_in_place);
+  far.len_q = 129;
+  assert_false(attn__plan_make(&far, &engines[3], 1).values_in_place);
+  packed[0].len_q = 64;
+  assert_true(attn__plan_make(&packed[0], &engines[3], 1).values_in_place);
+  assert_false(attn__plan_make(&packed[0], &engines[2], 1).values_in_place); /* narrow panels */
+  packed[0].value.strides.row = 63;                                          /* rows that overlap */
+  assert_false(attn__plan_make(&packed[0], &engines[3], 1).values_in_place);
   few.len_q = 8;
   few.value.strides.row = 65;
   assert_true(attn__plan_make(&few, &engines[3], 1).direct);
