@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "finish.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -77,6 +78,13 @@ static double sink_of(const attn__problem *problem, const attn__tile *tile, int6
   return exp((double)problem->sinks[attn__tile_head(tile, r)] - (double)tile->state.maxima[r]);
 }
 
+/* out[j] = x[j] / sum, which a sink may have made too large for a float. */
+static void divide(const attn__kernels *kernels, int64_t count, const float *x, double sum, float *out) {
+  const float unit = sum > (double)FLT_MAX ? 0x1p-64f : 1;
+  kernels->divide(count, x, (float)(sum * (double)unit), out);
+  if (unit < 1) kernels->scale(count, out, unit, out);
+}
+
 /* The weights of a row: its kept scores, made exp(score - max) / sum. */
 static void finish_weights(const attn__problem *problem, const attn__kernels *kernels,
                            const attn__tile *tile, int64_t r) {
@@ -92,8 +100,8 @@ static void finish_weights(const attn__problem *problem, const attn__kernels *ke
                                 .keys = end - begin};
   fill_zero(weights, begin);
   const double kept = weigh_kept(problem, kernels, &row, attn__tile_shift(tile->state.maxima[r]));
-  const float sum = (float)(kept + sink_of(problem, tile, r));
-  kernels->divide(end - begin, weights + begin, sum, weights + begin);
+  const double sum = kept + sink_of(problem, tile, r);
+  divide(kernels, end - begin, weights + begin, sum, weights + begin);
   fill_zero(weights + end, problem->len_k - end);
   attn__score_weigh(problem, kernels, &row);
   if (isnan(sum)) clear_masked(problem, tile, r, weights);
@@ -118,7 +126,7 @@ static void finish_row(const attn__problem *problem, const attn__kernels *kernel
   }
   if (problem->lse.data) *attn__tile_result(tile, &problem->lse, r) = row_lse(problem, tile, r, sum);
   sum += sink_of(problem, tile, r);
-  kernels->divide(problem->dim_v, tile->state.outputs + r * problem->dim_v, (float)sum, output);
+  divide(kernels, problem->dim_v, tile->state.outputs + r * problem->dim_v, sum, output);
   finish_output(problem, tile, r, output);
   if (problem->weights.data) finish_weights(problem, kernels, tile, r);
 }

@@ -210,8 +210,9 @@ static int64_t block_rows(const attn__plan *plan, const attn__problem *problem) 
                    problem->len_q * problem->group * plan->kv_heads);
 }
 
-/* Rows of whole panels are these, side by side. Many rows of queries meet them sooner if they are packed. Where there are
- * gaps between them so do half as many, unless packing would wait for memory, and all if a panel is as narrow as a line. */
+/* Rows of values that are whole panels can be multiplied as they stand. Many rows of queries meet them sooner if they are
+ * packed. Where there are gaps between rows of values so do half as many, unless these come from memory, which packing would
+ * wait for; and any number of them where a panel is as narrow as a line. */
 static int32_t values_are_panels(const attn__plan *plan, const attn__problem *problem,
                                  const attn__engine *engine) {
   const int64_t stride = problem->value.strides.row;

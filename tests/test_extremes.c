@@ -118,6 +118,28 @@ static void test_faint_weights(void **state) {
   }
 }
 
+/* Sinks beside which all weights are denormal or 0, and values that are large enough to be there all the same. */
+static void test_large_sinks(void **state) {
+  (void)state;
+  const float numbers[] = {0, 1, -1, 2}, large[] = {1e36f, -1e36f, 1, 0};
+  const float sizes[] = {-INFINITY, -200, 80, 88, 89, 95, 103, 120, 200, 3e38f};
+  for (int64_t round = 0; round < support_rounds(ROUNDS); round++) {
+    random_source source;
+    attention_case c;
+    open_round(&c, round, &source);
+    float sinks[2];
+    for (int h = 0; h < 2; h++) sinks[h] = sizes[random_between(&source, 0, COUNT_OF(sizes) - 1)];
+    c.args.sinks = sinks;
+    fill_from(&c.query, numbers, COUNT_OF(numbers), &source);
+    fill_from(&c.key, numbers, COUNT_OF(numbers), &source);
+    fill_from(&c.value, large, COUNT_OF(large), &source);
+    case_run(&c, context);
+    case_check_promise(&c);
+    c.args.sinks = NULL;
+    close_round(&c);
+  }
+}
+
 /* A few of the numbers of a tensor become such as are not finite. */
 static void spoil(tensor *t, random_source *source) {
   const float specials[] = {NAN, INFINITY, -INFINITY};
@@ -178,6 +200,7 @@ int main(void) {
       cmocka_unit_test_teardown(test_large_scores, support_print_seed),
       cmocka_unit_test_teardown(test_values, support_print_seed),
       cmocka_unit_test_teardown(test_faint_weights, support_print_seed),
+      cmocka_unit_test_teardown(test_large_sinks, support_print_seed),
       cmocka_unit_test_teardown(test_what_is_not_finite, support_print_seed),
       cmocka_unit_test_teardown(test_averages, support_print_seed),
   };
