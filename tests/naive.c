@@ -259,16 +259,25 @@ static void weigh(const query *q, naive_row *row) {
   }
 }
 
-static void add_values(const query *q, naive_row *row) {
+/* Outputs may leave out weights below this: what counts as 0 beside the largest, which a Gaussian may take away
+ * (docs/numerics.md). */
+static double faint_weight(const naive_row *row) {
+  double largest = 0;
+  for (int64_t j = 0; j < row->len_k; j++) largest = fmax(largest, row->weights[j]);
+  return 1.001 * exp(-80) * largest;
+}
+
+static void add_values(const query *q, naive_row *row, double faint) {
   for (int64_t j = 0; j < row->len_k; j++) {
     if (!sees(q, j)) {
       row->weights[j] = 0; /* where the row is NaN too */
       continue;
     }
     const float *value = value_row(q, j);
+    const double growth = row->weights[j] < faint ? 1e7 : row->growth[j];
     for (int64_t d = 0; d < row->dim_v; d++) {
       row->output[d] += row->weights[j] * (double)value[d];
-      row->bound[d] += row->weights[j] * row->growth[j] * fabs((double)value[d]);
+      row->bound[d] += row->weights[j] * growth * fabs((double)value[d]);
     }
   }
 }
@@ -301,8 +310,9 @@ void naive_attention(const attn_args *args, int64_t b, int64_t h, int64_t i, nai
   make_scores(&q, row);
   const int nothing = all_masked(row);
   row->lse = softmax(row->len_k, row->weights, args->sinks ? (double)args->sinks[h] : -INFINITY);
+  const double faint = faint_weight(row);
   weigh(&q, row);
-  if (!nothing) add_values(&q, row);
+  if (!nothing) add_values(&q, row, faint);
   naive_finish(args, row->dim_v, residual_row(&q), row->output, row->bound);
 }
 
