@@ -8,10 +8,9 @@
 #include "plan.h"
 #include "tile.h"
 
-/* Sets up what is to be asked for while a tile of keys, and then its values, are multiplied: of few queries what is left of
- * that tile, then the tile after it,
- * if its rows end before end, or else the beginning of the part that will probably be next, by its number: block * splits +
- * split. */
+/* Sets up what is to be asked for while a tile of keys, and then its values, are multiplied: with few queries what is left of
+ * that tile, then the tile after it, if its rows end before end, or else the beginning of the part that will probably be next,
+ * by its number: block * splits + split. */
 void attn__ahead_look(attn__ahead *ahead, const attn__problem *problem, const attn__plan *plan,
                       const attn__kv_tile *tile, int64_t end, int64_t next);
 

@@ -80,9 +80,10 @@ static double sink_of(const attn__problem *problem, const attn__tile *tile, int6
 
 /* out[j] = x[j] / sum, which a sink may have made too large for a float. */
 static void divide(const attn__kernels *kernels, int64_t count, const float *x, double sum, float *out) {
-  const float unit = sum > (double)FLT_MAX ? 0x1p-64f : 1;
-  kernels->divide(count, x, (float)(sum * (double)unit), out);
-  if (unit < 1) kernels->scale(count, out, unit, out);
+  if (sum > (double)FLT_MAX)
+    for (int64_t j = 0; j < count; j++) out[j] = (float)((double)x[j] / sum);
+  else
+    kernels->divide(count, x, (float)sum, out);
 }
 
 /* The weights of a row: its kept scores, made exp(score - max) / sum. */

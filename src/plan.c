@@ -121,8 +121,8 @@ static void choose_path(attn__plan *plan, const attn__problem *problem, const at
                  attn__product_in_thirds(engine, rows, problem->dim);
 }
 
-/* Rows of one head, none of them past the end of a sequence, are a left operand as they stand. Where there are gaps between
- * them they share places of the caches, and are copied if they meet many keys. */
+/* Rows of one head, none of them past the end of a sequence, are a left operand as they stand; with gaps between them only
+ * if they meet few keys. */
 static void choose_queries(attn__plan *plan, const attn__problem *problem) {
   const int64_t stride = problem->query.strides.row;
   const int32_t with_gaps = stride > problem->dim && stride <= INT32_MAX && problem->len_k <= FEW_TO_COPY;
@@ -211,15 +211,15 @@ static int64_t block_rows(const attn__plan *plan, const attn__problem *problem) 
 }
 
 /* Rows of values that are whole panels can be multiplied as they stand. Many rows of queries meet them sooner if they are
- * packed. Where there are gaps between rows of values so do half as many, unless these come from memory, which packing would
- * wait for; and any number of them where a panel is as narrow as a line. */
+ * packed. Where there are gaps between rows of values so do half as many, unless these come from memory; and any number of
+ * them where a panel is as narrow as a line. */
 static int32_t values_are_panels(const attn__plan *plan, const attn__problem *problem,
                                  const attn__engine *engine) {
   const int64_t stride = problem->value.strides.row;
   const int32_t gaps = stride > problem->dim_v;
-  const int32_t few = gaps && inputs(problem) <= PACED_CACHE_FLOATS ? FEW_TO_PACK / 2 : FEW_TO_PACK;
+  const int64_t most = gaps && inputs(problem) <= PACED_CACHE_FLOATS ? FEW_TO_PACK / 2 : FEW_TO_PACK;
   return !plan->thirds && engine->panel > (gaps ? LINE_FLOATS : 0) && problem->dim_v % engine->panel == 0 &&
-         stride >= problem->dim_v && block_rows(plan, problem) <= few;
+         stride >= problem->dim_v && block_rows(plan, problem) <= most;
 }
 
 /* 1 if batch entries may see different keys; else the first tells of a batch of any size. */

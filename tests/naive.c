@@ -259,7 +259,7 @@ static void weigh(const query *q, naive_row *row) {
   }
 }
 
-/* Outputs may leave out weights below this: what counts as 0 beside the largest, which a Gaussian may take away
+/* Outputs may leave out weights below this, but for rounding e^-80 of the largest, which a Gaussian may take away
  * (docs/numerics.md). */
 static double faint_weight(const naive_row *row) {
   double largest = 0;
@@ -274,7 +274,7 @@ static void add_values(const query *q, naive_row *row, double faint) {
       continue;
     }
     const float *value = value_row(q, j);
-    const double growth = row->weights[j] < faint ? 1e7 : row->growth[j];
+    const double growth = row->weights[j] < faint ? 1e7 : row->growth[j]; /* all of it may be missing */
     for (int64_t d = 0; d < row->dim_v; d++) {
       row->output[d] += row->weights[j] * (double)value[d];
       row->bound[d] += row->weights[j] * growth * fabs((double)value[d]);

@@ -394,7 +394,7 @@ static void test_what_stays_in_place(void **state) {
   packed[2].len_q = 129;
   for (size_t n = 0; n < COUNT_OF(packed); n++)
     assert_false(attn__plan_make(&packed[n], &engines[3], 1).values_in_place);
-  attn__problem far = packed[0]; /* more than eight MiB, of which packing would wait for each row */
+  attn__problem far = packed[0]; /* more than eight MiB */
   far.len_k = 1 << 15;
   assert_true(attn__plan_make(&far, &engines[3], 1).values_in_place);
   far.len_q = 129;
